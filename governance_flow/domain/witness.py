@@ -1,0 +1,162 @@
+"""Witness statements: what the Knight binds, and the chain that leaves nothing uncovered.
+
+A statement names the transition and the SHA-256 of the stored bytes of every event since the
+previous statement, the event that carried that statement included, plus the previous
+statement's own digest. Once a motion has moved on, no byte of its past can change unseen.
+
+The text of a statement is one line naming the format, then one line of canonical JSON. A
+signature, where there is one, is appended below as further lines.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from governance_flow.domain.errors import WitnessFailed
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from governance_flow.domain.events import ProposedTransition
+
+STATEMENT_HEADER = "governance-flow/witness-statement/v1"
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no white space (RFC 8785 for strings and integers)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 of ``data`` in hexadecimal."""
+    return sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredEvent:
+    """An event that the next statement must cover, by the digest of its stored bytes."""
+
+    version: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessRequest:
+    """What the Knight is asked to witness: one transition of one motion."""
+
+    motion_id: UUID
+    version: int
+    transition: ProposedTransition
+    previous_statement: str | None
+    covered: tuple[CoveredEvent, ...]
+
+    def binding(self) -> dict[str, Any]:
+        """Return what a statement about this transition must say, in JSON's types."""
+        proposed = self.transition
+        cause = proposed.cause
+        return {
+            "motion_id": str(self.motion_id),
+            "version": self.version,
+            "from": proposed.from_state.value,
+            "to": proposed.to_state.value,
+            "cause": {
+                "kind": cause.kind.value,
+                "reason": cause.reason,
+                "event_id": str(cause.event_id) if cause.event_id else None,
+            },
+            "actor": {
+                "id": proposed.actor.id,
+                "authenticated_by": proposed.actor.authenticated_by.value,
+            },
+            "timestamp": proposed.timestamp.isoformat(),
+            "until": proposed.until.isoformat() if proposed.until else None,
+            "previous_statement": self.previous_statement,
+            "covers": [{"version": c.version, "sha256": c.sha256} for c in self.covered],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessStatement:
+    """The Knight's words, kept exactly as made."""
+
+    text: str
+
+    @classmethod
+    def about(cls, request: WitnessRequest, witness: str) -> WitnessStatement:
+        """Make the statement that binds ``request``, in the name of ``witness``."""
+        body = canonical_json({**request.binding(), "witness": witness})
+        return cls(f"{STATEMENT_HEADER}\n{body}\n")
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text, which the motion's next statement refers to."""
+        return digest_of(self.text.encode())
+
+    def body(self) -> dict[str, Any]:
+        """Return the statement's content; raises WitnessFailed if it is not a statement."""
+        try:
+            self.text.encode()
+        except UnicodeEncodeError as error:
+            msg = f"the witness statement cannot be encoded: {error}"
+            raise WitnessFailed(msg) from error
+        lines = self.text.split("\n")
+        if len(lines) < 2 or lines[0] != STATEMENT_HEADER:  # noqa: PLR2004 - header and body
+            msg = f"not a witness statement: it does not begin with {STATEMENT_HEADER!r}"
+            raise WitnessFailed(msg)
+        try:
+            body = json.loads(lines[1])
+        except (ValueError, RecursionError) as error:
+            msg = f"the witness statement's body is not JSON: {error}"
+            raise WitnessFailed(msg) from error
+        if not isinstance(body, dict):
+            msg = "the witness statement's body is not an object"
+            raise WitnessFailed(msg)
+        return body
+
+    def require_binding(self, request: WitnessRequest) -> None:
+        """Raise WitnessFailed unless this statement says exactly what ``request`` asks."""
+        body = self.body()
+        witness = body.pop("witness", None)
+        if not isinstance(witness, str) or not witness:
+            msg = "the witness statement does not name its witness"
+            raise WitnessFailed(msg, motion_id=request.motion_id)
+        expected = request.binding()
+        differing = sorted(
+            key
+            for key in {*body, *expected}
+            if key not in body or key not in expected or body[key] != expected[key]
+        )
+        if differing:
+            msg = f"the witness statement does not bind the transition: {', '.join(differing)}"
+            raise WitnessFailed(msg, motion_id=request.motion_id)
+        if self.text.split("\n")[1] != canonical_json({**expected, "witness": witness}):
+            # Other readers of the same text could take 1 for true, or the first of two keys.
+            msg = "the witness statement's body is not canonical JSON"
+            raise WitnessFailed(msg, motion_id=request.motion_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessChain:
+    """Where a motion's chain of statements stands: what the next one has to cover."""
+
+    previous_statement: str | None = None
+    covered: tuple[CoveredEvent, ...] = ()
+
+    def with_event(self, version: int, stored: bytes) -> WitnessChain:
+        """Return the chain after an event that carries no statement."""
+        covered = CoveredEvent(version, digest_of(stored))
+        return WitnessChain(self.previous_statement, (*self.covered, covered))
+
+    def with_statement(self, version: int, stored: bytes, statement: str) -> WitnessChain:
+        """Return the chain after the event that carries ``statement``."""
+        covered = CoveredEvent(version, digest_of(stored))
+        return WitnessChain(WitnessStatement(statement).digest, (covered,))
+
+    def request(
+        self, motion_id: UUID, version: int, transition: ProposedTransition
+    ) -> WitnessRequest:
+        """Return what to ask the Knight for ``transition`` at ``version``."""
+        return WitnessRequest(motion_id, version, transition, self.previous_statement, self.covered)
