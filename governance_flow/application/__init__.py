@@ -1,0 +1,1 @@
+"""What the pipeline does, in terms of ports."""

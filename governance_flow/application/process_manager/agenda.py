@@ -1,0 +1,111 @@
+"""What the orchestrator itself must do in time: admit, apply, and let deadlines count."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from governance_flow.application.ports.alerts import Alert, AlertKind
+from governance_flow.application.ports.assignments import AgendaKind
+from governance_flow.domain.errors import CapacityReached, CorruptStream, UnknownMotion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.clock import Clock
+    from governance_flow.application.ports.database import Database
+    from governance_flow.application.ports.event_store import Head
+    from governance_flow.application.ports.read_model import ReadModel
+    from governance_flow.application.process_manager.operations import Operations
+    from governance_flow.application.services.pipelines import Pipelines
+    from governance_flow.application.services.processing import Processing
+
+BATCH = 64
+STARVATION_CHECK = timedelta(minutes=1)
+
+log = structlog.get_logger(__name__)
+
+
+class AgendaKeeper:
+    """Works off the agenda of a running pipeline. The store decides who may be admitted."""
+
+    def __init__(  # noqa: PLR0913 - one collaborator each
+        self,
+        *,
+        database: Database,
+        assignments: AssignmentStore,
+        operations: Operations,
+        processing: Processing,
+        pipelines: Pipelines,
+        read_model: ReadModel,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._assignments = assignments
+        self._operations = operations
+        self._processing = processing
+        self._pipelines = pipelines
+        self._read_model = read_model
+        self._clock = clock
+        self._lease_seconds = pipelines.configuration.worker.lease_seconds
+        self._starvation_checked = clock.now() - STARVATION_CHECK
+
+    async def attend(self, head: Head) -> bool:
+        """Do what is due; returns whether anything moved."""
+        moved = await self._attend([AgendaKind.APPLY], BATCH)
+        free = self._pipelines.configuration.max_concurrent_motions - head.admitted
+        if free > 0:
+            moved |= await self._attend([AgendaKind.ADMIT], min(free, BATCH))
+        else:
+            await self._watch_docket(head)
+        overdue = await self._assignments.due_deadlines(limit=BATCH)
+        return await self._process([row.motion_id for row in overdue]) or moved
+
+    async def _attend(self, kinds: Sequence[AgendaKind], limit: int) -> bool:
+        items = await self._assignments.claim_agenda(
+            kinds, limit=limit, lease_seconds=self._lease_seconds
+        )
+        return await self._process([item.motion_id for item in items])
+
+    async def _process(self, motion_ids: Sequence[UUID]) -> bool:
+        """Process the motions together, so that their appends share a transaction."""
+        results = await asyncio.gather(*(self._process_one(m) for m in motion_ids))
+        return any(results)
+
+    async def _process_one(self, motion_id: UUID) -> bool:
+        try:
+            done = await self._processing.process(motion_id)
+            if not done.events:
+                # Perhaps it was decided on a remembered motion that has moved on since.
+                done = await self._processing.process(motion_id, fresh=True)
+        except CapacityReached:
+            await self._assignments.release_agenda(motion_id)
+            return False
+        except (CorruptStream, UnknownMotion) as error:
+            log.error("motion cannot be processed", motion_id=str(motion_id), error=str(error))
+            return False
+        return bool(done.events)
+
+    async def _watch_docket(self, head: Head) -> None:
+        """Raise an alert, at most once an hour, when blocked motions starve the docket."""
+        now = self._clock.now()
+        if now - self._starvation_checked < STARVATION_CHECK:
+            return
+        self._starvation_checked = now
+        counts = await self._read_model.counts(since=now)
+        share = self._pipelines.configuration.alerts.docket_starved_at_blocked_share
+        if not counts.waiting or counts.blocked < share * head.admitted:
+            return
+        alert = Alert(
+            alert_id=f"docket-starved/{now:%Y-%m-%dT%H}",
+            kind=AlertKind.DOCKET_STARVED,
+            message=f"{counts.waiting} motions wait while {counts.blocked} blocked ones hold "
+            f"places, of {head.admitted} taken: resolve the blocked ones",
+            raised_at=now,
+        )
+        await self._database.write(lambda tx: self._operations.raise_alerts(tx, [alert]))

@@ -1,0 +1,1 @@
+"""The services behind the ports that users call."""

@@ -1,0 +1,53 @@
+"""An open routing, as the branch service that must answer it is given it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from governance_flow.application.ports.flow_orchestrator import BranchAssignment
+from governance_flow.domain.branches import GovernanceBranch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from governance_flow.domain.configuration import FlowConfiguration
+    from governance_flow.domain.events import MotionRouted
+    from governance_flow.domain.motion import Motion
+
+
+def assignment_of(
+    motion: Motion, routed: MotionRouted, rules: FlowConfiguration, lease_token: int | None = None
+) -> BranchAssignment:
+    """Return ``routed`` with all that its service needs to know of the motion.
+
+    ``rules`` is the configuration the routing was made under.
+    """
+    return BranchAssignment(
+        motion_id=motion.id,
+        routing_id=routed.routing_id,
+        service=routed.service,
+        branch=routed.branch,
+        state=routed.state,
+        purpose=routed.purpose,
+        attempt=routed.attempt,
+        deadline=routed.deadline,
+        title=motion.title,
+        text=motion.text,
+        introduced_by=motion.introduced_by,
+        reference=motion.reference,
+        ballots=motion.ballots,
+        metadata=motion.metadata,
+        outputs=motion.outputs,
+        findings=routed.findings,
+        amended=motion.amended,
+        policy=policy_for(routed.branch, rules),
+        lease_token=lease_token,
+        earlier_answers=motion.answered(routed.purpose),
+    )
+
+
+def policy_for(branch: GovernanceBranch, rules: FlowConfiguration) -> Mapping[str, Any]:
+    """Return the settings that a branch works by."""
+    if branch is GovernanceBranch.CONCLAVE:
+        return rules.conclave.model_dump(mode="json")
+    return {}

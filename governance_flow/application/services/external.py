@@ -1,0 +1,104 @@
+"""Assignments for people and programs outside: fetched under a lease, extended, given back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from governance_flow.application.ports.assignments import HeldLease
+from governance_flow.application.services.assignments import assignment_of
+from governance_flow.domain.branches import SERVICE_BRANCH
+from governance_flow.domain.errors import CompletionRefused, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.flow_orchestrator import BranchAssignment
+    from governance_flow.application.ports.projection import Follower
+    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.services.motions import Motions
+    from governance_flow.application.services.pipelines import Pipelines
+
+MAX_CLAIM = 100
+MAX_LEASE_SECONDS = 30 * 24 * 3600.0
+
+
+class ExternalAssignments:
+    """What a branch worker outside this process can do with assignments.
+
+    Completing and failing are the orchestrator's: name the routing id and the lease token.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        assignments: AssignmentStore,
+        follower: Follower,
+        motions: Motions,
+        pipelines: Pipelines,
+    ) -> None:
+        self._store = store
+        self._assignments = assignments
+        self._follower = follower
+        self._motions = motions
+        self._pipelines = pipelines
+
+    async def fetch(
+        self, services: Sequence[str], *, by: str, limit: int, lease_seconds: float
+    ) -> list[BranchAssignment]:
+        """Claim at most ``limit`` open assignments of these services for ``by``.
+
+        Raises InvalidInput for an unknown service or a number out of bounds.
+        """
+        for service in services:
+            if service not in SERVICE_BRANCH:
+                msg = f"there is no service {service!r}; there are {', '.join(SERVICE_BRANCH)}"
+                raise InvalidInput(msg, field="service")
+        if not 1 <= limit <= MAX_CLAIM:
+            msg = f"between 1 and {MAX_CLAIM} assignments can be claimed at once, not {limit}"
+            raise InvalidInput(msg, field="limit")
+        _require_lease(lease_seconds)
+        await self._follower.catch_up((await self._store.head()).position)
+        pipeline = await self._pipelines.refresh()
+        if pipeline.halt is not None:
+            return []
+        claimed = await self._assignments.claim(
+            services, owner=by, limit=limit, lease_seconds=lease_seconds
+        )
+        fetched = []
+        for row in claimed:
+            motion = (await self._motions.load(row.motion_id, fresh=True)).motion
+            routed = motion.routing
+            if routed is not None and routed.routing_id == row.routing_id:
+                rules = self._pipelines.rules(routed.configuration)
+                fetched.append(assignment_of(motion, routed, rules, row.lease_token))
+        return fetched
+
+    async def extend(self, routing_id: UUID, lease_token: int, lease_seconds: float) -> None:
+        """Let a lease run for so long from now; raises CompletionRefused if it is lost."""
+        _require_lease(lease_seconds)
+        lease = HeldLease(routing_id, lease_token)
+        if not await self._assignments.extend([lease], lease_seconds=lease_seconds):
+            raise _lost(lease)
+
+    async def release(self, routing_id: UUID, lease_token: int) -> None:
+        """Give an assignment back; raises CompletionRefused if it is not held any more."""
+        lease = HeldLease(routing_id, lease_token)
+        if not await self._assignments.release(lease):
+            raise _lost(lease)
+
+
+def _require_lease(seconds: float) -> None:
+    if not 0 < seconds <= MAX_LEASE_SECONDS:
+        msg = f"a lease lasts more than 0 and at most {MAX_LEASE_SECONDS:g} s, not {seconds:g}"
+        raise InvalidInput(msg, field="lease_seconds")
+
+
+def _lost(lease: HeldLease) -> CompletionRefused:
+    msg = (
+        f"routing {lease.routing_id} is not held under lease token {lease.lease_token}: "
+        "it was completed, superseded, or claimed by somebody else"
+    )
+    return CompletionRefused(msg, routing_id=lease.routing_id)

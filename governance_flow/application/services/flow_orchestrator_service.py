@@ -1,0 +1,326 @@
+"""The orchestrator: every command to a motion or to the pipeline, and the questions about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from governance_flow.application.services.assignments import assignment_of
+from governance_flow.application.services.completions import Completions, reporter
+from governance_flow.application.services.introductions import (
+    MAX_NAME_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    ballots_field,
+    metadata_field,
+    require_size,
+    storable,
+    text_field,
+)
+from governance_flow.application.services.motion_commands import Decision, nothing
+from governance_flow.domain.decisions.people import amend, resolve, withdraw
+from governance_flow.domain.errors import (
+    CapacityReached,
+    ConcurrencyConflict,
+    InvalidInput,
+    MotionAlreadyExists,
+    NotInState,
+    NotRoutable,
+    Refused,
+)
+from governance_flow.domain.escalation import Resolution
+from governance_flow.domain.events import Actor, Authentication, MotionIntroduced
+from governance_flow.domain.states import GovernanceState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from governance_flow.application.ports.clock import Clock, IdSource
+    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.flow_orchestrator import (
+        BranchAssignment,
+        BranchResult,
+        CompletionOutcome,
+        MotionPage,
+        MotionPipelineState,
+        PipelineStatus,
+    )
+    from governance_flow.application.services.breaker import Breaker
+    from governance_flow.application.services.motion_commands import Decide, MotionCommands
+    from governance_flow.application.services.motions import Motions
+    from governance_flow.application.services.pipelines import Pipelines
+    from governance_flow.application.services.processing import Processing
+    from governance_flow.application.services.status import StatusQueries
+    from governance_flow.domain.decisions.context import Context
+    from governance_flow.domain.motion import Motion
+
+Member = TypeVar("Member", bound=StrEnum)
+
+
+class FlowOrchestratorService:
+    """Implements ``FlowOrchestratorProtocol``. It holds nothing that the store does not."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        motions: Motions,
+        commands: MotionCommands,
+        completions: Completions,
+        processing: Processing,
+        pipelines: Pipelines,
+        status: StatusQueries,
+        breaker: Breaker,
+        clock: Clock,
+        new_id: IdSource,
+    ) -> None:
+        self._store = store
+        self._motions = motions
+        self._commands = commands
+        self._completions = completions
+        self._processing = processing
+        self._pipelines = pipelines
+        self._status = status
+        self._breaker = breaker
+        self._clock = clock
+        self._new_id = new_id
+
+    # -- People put motions before the assembly, change them and withdraw them ----------------
+
+    async def introduce_motion(
+        self,
+        *,
+        title: str,
+        text: str,
+        introduced_by: str,
+        motion_id: UUID | None = None,
+        reference: str | None = None,
+        ballots: Mapping[str, str] | None = None,
+        **metadata: Any,
+    ) -> UUID:
+        """Put a motion before the assembly and return its id."""
+        if reference is not None:
+            reference = text_field("reference", reference, max_characters=MAX_TITLE_CHARACTERS)
+        person = named("introduced_by", introduced_by)
+        event_id = self._new_id()
+        introduced = MotionIntroduced(
+            event_id=event_id,
+            correlation_id=event_id,
+            actor=person,
+            timestamp=self._clock.now(),
+            title=text_field("title", title, max_characters=MAX_TITLE_CHARACTERS),
+            text=text_field("text", text),
+            introduced_by=person.id,
+            reference=reference,
+            ballots=ballots_field(ballots),
+            metadata=metadata_field("metadata", metadata),
+        )
+        limit = self._pipelines.configuration.limits.max_motion_bytes
+        require_size("motion", introduced.model_dump(mode="json"), limit)
+        draft = self._motions.start(motion_id or self._new_id(), introduced)
+        try:
+            await self._motions.append(draft, halt_epoch=None)
+        except ConcurrencyConflict:
+            await self._require_same(draft.loaded.motion)
+        return draft.loaded.motion.id
+
+    async def _require_same(self, motion: Motion) -> None:
+        """Raise MotionAlreadyExists unless the motion there was introduced just like this one."""
+        stored = await self._store.read_stream(motion.id, up_to_version=1)
+        there = self._motions.fold(None, stored)
+        if there is not None and _content(there.motion) == _content(motion):
+            return
+        title = there.motion.title if there else "not a motion"
+        msg = (
+            f"there is another motion with the id {motion.id} already ({title!r}); "
+            "leave motion_id out, or give a new one"
+        )
+        raise MotionAlreadyExists(msg, motion_id=motion.id)
+
+    async def amend_motion(
+        self,
+        motion_id: UUID,
+        by: str,
+        *,
+        title: str | None = None,
+        text: str | None = None,
+        ballots: Mapping[str, str] | None = None,
+    ) -> MotionPipelineState:
+        """Give a motion a new version; ballots cast before are void."""
+        if title is None and text is None:
+            msg = "an amendment must change the title or the text; neither was given"
+            raise InvalidInput(msg, motion_id=motion_id)
+        if title is not None:
+            text_field("title", title, max_characters=MAX_TITLE_CHARACTERS)
+        if text is not None:
+            text_field("text", text)
+            require_size("text", text, self._pipelines.configuration.limits.max_motion_bytes)
+        votes = ballots_field(ballots)
+
+        def decide(motion: Motion, ctx: Context) -> Decision:
+            amended = amend(motion, ctx, title=title, text=text, ballots=votes)
+            return Decision(record=(amended,), follow_up=nothing)
+
+        return await self._decided_by(named("by", by), motion_id, decide)
+
+    async def withdraw_motion(
+        self, motion_id: UUID, by: str, reason: str = ""
+    ) -> MotionPipelineState:
+        """Withdraw a motion; an open routing is superseded."""
+        storable("reason", reason)
+
+        def decide(motion: Motion, ctx: Context) -> Decision:
+            proposed = withdraw(motion, ctx, reason)
+            _require_running(ctx)
+            return Decision(follow_up=lambda _motion, _ctx: (proposed,))
+
+        return await self._decided_by(named("by", by), motion_id, decide)
+
+    # -- The pipeline moves --------------------------------------------------------------------
+
+    async def process_motion(self, motion_id: UUID) -> MotionPipelineState:
+        """Do for a motion what can be done now; if nothing can, say what it waits for."""
+        try:
+            done = await self._processing.process(motion_id, fresh=True)
+        except CapacityReached:
+            return await self._status.motion_status(motion_id)
+        return self._status.shown(done.loaded.motion)
+
+    async def route_to_branch(self, motion_id: UUID, state: GovernanceState) -> BranchAssignment:
+        """Route a motion that is in ``state``; while a routing is open, return that one."""
+        state = _member(GovernanceState, "state", state)
+
+        def decide(motion: Motion, ctx: Context) -> Decision | None:
+            if motion.state is not state:
+                msg = f"motion {motion_id} is in {motion.state}, not in {state}: nothing was routed"
+                raise NotInState(msg, motion_id=motion_id, state=motion.state)
+            if motion.routing is not None:
+                return None
+            _require_running(ctx)
+            return Decision()
+
+        try:
+            done = await self._commands.execute(motion_id, decide, fresh=True)
+        except CapacityReached as error:
+            msg = f"motion {motion_id} waits in the docket: {error}"
+            raise NotRoutable(msg, motion_id=motion_id, state=state) from error
+        await self._breaker.watch(done.events)
+        motion = done.loaded.motion
+        if motion.routing is None:
+            waits_for = self._status.shown(motion).next_action or f"it has ended in {motion.state}"
+            msg = f"motion {motion_id} cannot be routed from {motion.state}: {waits_for}"
+            raise NotRoutable(msg, motion_id=motion_id, state=motion.state)
+        rules = self._pipelines.rules(motion.routing.configuration)
+        return assignment_of(motion, motion.routing, rules)
+
+    async def handle_completion(self, motion_id: UUID, result: BranchResult) -> CompletionOutcome:
+        """Record what a branch reports, and do what follows, in one append."""
+        return await self._completions.complete(motion_id, result, reporter(result))
+
+    # -- People decide what waits for them -----------------------------------------------------
+
+    async def resolve_escalation(
+        self, motion_id: UUID, resolved_by: str, decision: Resolution | str, notes: str = ""
+    ) -> MotionPipelineState:
+        """Let a named person decide about a blocked motion."""
+        person = named("resolved_by", resolved_by)
+        chosen = _member(Resolution, "decision", decision)
+        storable("notes", notes)
+
+        def decide(motion: Motion, ctx: Context) -> Decision:
+            return Decision(record=(resolve(motion, ctx, chosen, notes),))
+
+        def only_record(motion: Motion, ctx: Context) -> Decision:
+            return replace(decide(motion, ctx), follow_up=nothing)
+
+        try:
+            return await self._decided_by(person, motion_id, decide)
+        except CapacityReached:
+            # No place is free, but what was decided stands: the motion waits in the docket.
+            return await self._decided_by(person, motion_id, only_record)
+
+    async def retry_motion(self, motion_id: UUID, by: str) -> MotionPipelineState:
+        """Try a blocked motion again, or take up a tabled one."""
+        motion = (await self._motions.load(motion_id, fresh=True)).motion
+        tabled = motion.state is GovernanceState.TABLED and motion.block is None
+        decision = Resolution.TAKE_UP if tabled else Resolution.RETRY
+        return await self.resolve_escalation(motion_id, by, decision)
+
+    async def halt_pipeline(self, by: str, reason: str) -> None:
+        """Stop every state change and routing; raises Refused if that is so already."""
+        if not await self._pipelines.halt(named("by", by), text_field("reason", reason)):
+            halt = self._pipelines.known.halt
+            since = f" since {halt.since:%Y-%m-%d %H:%M:%S} UTC ({halt.reason})" if halt else ""
+            msg = f"the pipeline is halted already{since}"
+            raise Refused(msg)
+
+    async def resume_pipeline(self, by: str, reason: str) -> None:
+        """Let the pipeline go on; raises Refused if it is not halted."""
+        await self._pipelines.resume(named("by", by), text_field("reason", reason))
+
+    async def _decided_by(
+        self, person: Actor, motion_id: UUID, decide: Decide
+    ) -> MotionPipelineState:
+        done = await self._commands.execute(motion_id, decide, actor=person, fresh=True)
+        await self._breaker.watch(done.events)
+        return self._status.shown(done.loaded.motion)
+
+    # -- Questions -----------------------------------------------------------------------------
+
+    async def get_motion_status(self, motion_id: UUID) -> MotionPipelineState:
+        """Return one motion as its stream has it."""
+        return await self._status.motion_status(motion_id)
+
+    async def get_pipeline_status(self, *, at_least: int | None = None) -> PipelineStatus:
+        """Return the pipeline as it stands at the head of the store, or later."""
+        return await self._status.pipeline_status(at_least=at_least)
+
+    async def list_motions(
+        self,
+        *,
+        state: GovernanceState | None = None,
+        blocked: bool | None = None,
+        limit: int = 50,
+        after: str | None = None,
+        at_least: int | None = None,
+    ) -> MotionPage:
+        """Return a page of motions, in the order in which they were introduced."""
+        if state is not None:
+            state = _member(GovernanceState, "state", state)
+        return await self._status.list_motions(
+            state=state, blocked=blocked, limit=limit, after=after, at_least=at_least
+        )
+
+
+def named(field: str, name: str) -> Actor:
+    """Return the actor for a name that somebody gave without proof; raises InvalidInput."""
+    name = text_field(field, name, max_characters=MAX_NAME_CHARACTERS)
+    return Actor(id=name, authenticated_by=Authentication.ASSERTED)
+
+
+def _require_running(ctx: Context) -> None:
+    halt = ctx.pipeline.halt
+    if halt is not None:
+        msg = f"the pipeline is halted ({halt.reason}); a named person must resume it first"
+        raise NotRoutable(msg)
+
+
+def _content(motion: Motion) -> tuple[object, ...]:
+    return (
+        motion.title,
+        motion.text,
+        motion.introduced_by,
+        motion.reference,
+        motion.ballots,
+        motion.metadata,
+    )
+
+
+def _member(kind: type[Member], field: str, value: str) -> Member:
+    try:
+        return kind(value)
+    except ValueError as error:
+        allowed = ", ".join(member.value for member in kind)
+        msg = f"{field} must be one of {allowed}, not {value!r}"
+        raise InvalidInput(msg, field=field) from error

@@ -1,0 +1,81 @@
+"""What a motion must be to be introduced, and why it is not, in words a person can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from governance_flow.domain.errors import InvalidInput
+from governance_flow.domain.events import Ballot
+
+MAX_TITLE_CHARACTERS = 2_000
+MAX_NAME_CHARACTERS = 200
+
+
+def text_field(name: str, value: object, *, max_characters: int | None = None) -> str:
+    """Return ``value`` if it is a text that can be stored; raises InvalidInput naming it."""
+    if not isinstance(value, str):
+        msg = f"{name} must be a text, not {type(value).__name__}"
+        raise InvalidInput(msg, field=name)
+    if not value.strip():
+        msg = f"{name} is empty: say something"
+        raise InvalidInput(msg, field=name)
+    storable(name, value)
+    if max_characters is not None and len(value) > max_characters:
+        msg = f"{name} has {len(value)} characters; at most {max_characters} are allowed"
+        raise InvalidInput(msg, field=name)
+    return value
+
+
+def storable(name: str, value: str) -> None:
+    """Raise InvalidInput for characters that cannot be stored or shown everywhere."""
+    if "\x00" in value:
+        msg = f"{name} contains a NUL character: remove it"
+        raise InvalidInput(msg, field=name)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        msg = f"{name} contains a lone surrogate at character {error.start}: it is not Unicode text"
+        raise InvalidInput(msg, field=name) from error
+
+
+def ballots_field(value: object) -> dict[str, Ballot]:
+    """Return the votes by member; raises InvalidInput naming the first wrong one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        msg = f"ballots must map members to votes, not be a {type(value).__name__}"
+        raise InvalidInput(msg, field="ballots")
+    ballots = {}
+    for member, vote in value.items():
+        text_field("a member's name in ballots", member, max_characters=MAX_NAME_CHARACTERS)
+        try:
+            ballots[member] = Ballot(vote)
+        except ValueError as error:
+            allowed = ", ".join(ballot.value for ballot in Ballot)
+            msg = f"ballots[{member!r}] is {vote!r}; it must be one of {allowed}"
+            raise InvalidInput(msg, field="ballots") from error
+    return ballots
+
+
+def metadata_field(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping if JSON can hold it; raises InvalidInput naming it otherwise."""
+    try:
+        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"{name} cannot be stored as JSON: {error}"
+        raise InvalidInput(msg, field=name) from error
+    storable(name, encoded)
+    if "\\u0000" in encoded:
+        msg = f"{name} contains a NUL character: remove it"
+        raise InvalidInput(msg, field=name)
+    return dict(json.loads(encoded))
+
+
+def require_size(name: str, value: object, limit_bytes: int) -> None:
+    """Raise InvalidInput for something larger, as JSON, than the configuration allows."""
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > limit_bytes:
+        msg = f"the {name} takes {size} bytes; at most {limit_bytes} are allowed (limits)"
+        raise InvalidInput(msg, field=name)

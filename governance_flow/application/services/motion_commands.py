@@ -1,0 +1,134 @@
+"""The loop every command on a motion goes through: load, decide, witness, append, or again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from governance_flow.domain.decisions.context import Context
+from governance_flow.domain.decisions.escalations import witness_failure
+from governance_flow.domain.decisions.proceed import proceed
+from governance_flow.domain.errors import ConcurrencyConflict, HaltEpochMoved
+from governance_flow.domain.events import SYSTEM, MotionEvent, OrchestratorError, Proposal
+from governance_flow.domain.motion import Motion
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from governance_flow.application.ports.clock import Clock, IdSource
+    from governance_flow.application.ports.event_store import Fence
+    from governance_flow.application.services.motions import Draft, Loaded, Motions
+    from governance_flow.application.services.pipelines import Pipelines
+    from governance_flow.domain.events import Actor
+
+FollowUp = Callable[[Motion, Context], Sequence[Proposal]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to record whatever happens, and what follows from it while the pipeline runs."""
+
+    record: tuple[MotionEvent, ...] = ()
+    follow_up: FollowUp = proceed
+    fence: Fence | None = None
+
+
+def nothing(_motion: Motion, _ctx: Context) -> Sequence[Proposal]:
+    """Let nothing follow from what was recorded."""
+    return ()
+
+
+Decide = Callable[[Motion, Context], Decision | None]
+"""A command's decision about a motion; None: nothing is to be done. Called again on a conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The motion after a command, and what was appended (nothing, if nothing followed)."""
+
+    loaded: Loaded
+    events: tuple[MotionEvent, ...]
+    halted: bool
+
+
+class MotionCommands:
+    """Executes decisions against the store; the stream's version is the only lock there is."""
+
+    def __init__(
+        self,
+        motions: Motions,
+        pipelines: Pipelines,
+        clock: Clock,
+        new_id: IdSource,
+        max_conflicts: int,
+    ) -> None:
+        self._motions = motions
+        self._pipelines = pipelines
+        self._clock = clock
+        self._new_id = new_id
+        self._max_conflicts = max_conflicts
+
+    async def execute(
+        self,
+        motion_id: UUID,
+        decide: Decide,
+        *,
+        actor: Actor = SYSTEM,
+        fresh: bool = False,
+    ) -> Done:
+        """Carry out one command.
+
+        Raises UnknownMotion, whatever ``decide`` raises, CapacityReached when an admission
+        finds no place, and ConcurrencyConflict after too many lost races.
+        """
+        for attempt in range(self._max_conflicts):
+            pipeline = await self._pipelines.current()
+            loaded = await self._motions.load(motion_id, fresh=fresh or attempt > 0)
+            ctx = self._context(loaded.motion, actor)
+            decision = decide(loaded.motion, ctx)
+            if decision is None:
+                return Done(loaded, (), pipeline.halted)
+            draft = await self._draft(loaded, decision, ctx)
+            if not draft.events:
+                return Done(loaded, (), pipeline.halted)
+            try:
+                done = await self._motions.append(
+                    draft,
+                    halt_epoch=pipeline.halt_epoch,
+                    capacity=ctx.rules.max_concurrent_motions,
+                    fence=decision.fence,
+                )
+            except ConcurrencyConflict:
+                continue
+            except HaltEpochMoved:
+                await self._pipelines.refresh()
+                continue
+            return Done(done, draft.events, pipeline.halted)
+        msg = f"motion {motion_id} moved {self._max_conflicts} times in a row; try again"
+        raise ConcurrencyConflict(msg, motion_id=motion_id)
+
+    def _context(self, motion: Motion, actor: Actor) -> Context:
+        routed = motion.last_routing
+        return Context(
+            now=self._clock.now(),
+            new_id=self._new_id,
+            pipeline=self._pipelines.known,
+            rules=self._pipelines.configuration,
+            rules_digest=self._pipelines.digest,
+            routing_rules=self._pipelines.rules(routed.configuration if routed else None),
+            actor=actor,
+        )
+
+    async def _draft(self, loaded: Loaded, decision: Decision, ctx: Context) -> Draft:
+        draft = self._motions.draft(loaded, decision.record)
+        if ctx.pipeline.halted:
+            return draft
+        if decision.record:
+            ctx = replace(ctx, causation_id=decision.record[0].event_id)
+        proposals = decision.follow_up(draft.loaded.motion, ctx)
+
+        def on_witness_failure(motion: Motion, message: str) -> OrchestratorError:
+            return witness_failure(motion, ctx, message)
+
+        return await self._motions.follow(draft, proposals, on_witness_failure)

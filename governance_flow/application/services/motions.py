@@ -1,0 +1,210 @@
+"""Motions loaded from their streams, and drafts of what is to be appended to them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from governance_flow.application.ports.event_store import Append
+from governance_flow.domain.errors import GovernanceFlowError, UnknownMotion, WitnessFailed
+from governance_flow.domain.events import (
+    MotionEvent,
+    MotionIntroduced,
+    ProposedTransition,
+    TransitionWitnessed,
+)
+from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.states import admitted_delta
+from governance_flow.domain.witness import WitnessChain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from uuid import UUID
+
+    from governance_flow.application.ports.event_store import (
+        CommittedEvent,
+        EventStore,
+        Fence,
+        StoredEvent,
+    )
+    from governance_flow.application.ports.mapper import EventMapper
+    from governance_flow.application.services.witnessing import Witnessing
+    from governance_flow.domain.events import OrchestratorError, Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A motion at a version, with its chain of statements."""
+
+    motion: Motion
+    chain: WitnessChain
+
+    @property
+    def version(self) -> int:
+        """The version of the stream this was folded from."""
+        return self.motion.version
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Events to append to one stream, already folded and encoded."""
+
+    base_version: int
+    loaded: Loaded
+    events: tuple[MotionEvent, ...] = ()
+    stored: tuple[StoredEvent, ...] = ()
+    admitted_delta: int = 0
+
+
+class Motions:
+    """Loads motions, drafts what happens to them, and appends it.
+
+    A bounded number of motions is kept in memory: appending checks the version, so one that
+    has become stale costs a reload and nothing else.
+    """
+
+    def __init__(
+        self, store: EventStore, mapper: EventMapper, witnessing: Witnessing, keep: int = 2000
+    ) -> None:
+        self._store = store
+        self._mapper = mapper
+        self._witnessing = witnessing
+        self._keep = keep
+        self._kept: OrderedDict[UUID, Loaded] = OrderedDict()
+
+    async def load(self, motion_id: UUID, *, fresh: bool = False) -> Loaded:
+        """Return the motion; ``fresh`` makes sure that it is as the store has it now.
+
+        Raises UnknownMotion, or CorruptStream if its events cannot be folded.
+        """
+        kept = self._kept.get(motion_id)
+        if kept is not None and not fresh:
+            self._kept.move_to_end(motion_id)
+            return kept
+        after = kept.version if kept else 0
+        stored = await self._store.read_stream(motion_id, after_version=after)
+        loaded = self.fold(kept, stored)
+        if loaded is None:
+            msg = f"there is no motion {motion_id} in this store"
+            raise UnknownMotion(msg, motion_id=motion_id)
+        self._remember(loaded)
+        return loaded
+
+    def forget(self, motion_id: UUID) -> None:
+        """Drop what is kept of a motion, because it has proved stale."""
+        self._kept.pop(motion_id, None)
+
+    def fold(self, loaded: Loaded | None, stored: Iterable[CommittedEvent]) -> Loaded | None:
+        """Fold stored events onto ``loaded``."""
+        for item in stored:
+            event = cast("MotionEvent", self._mapper.to_event(item))
+            motion_id = cast("UUID", item.originator_id)
+            motion = evolve(loaded.motion if loaded else None, event, motion_id)
+            chain = extend_chain(loaded.chain if loaded else WitnessChain(), event, item)
+            loaded = Loaded(motion, chain)
+        return loaded
+
+    def start(self, motion_id: UUID, introduced: MotionIntroduced) -> Draft:
+        """Draft a new stream."""
+        stored = self._mapper.to_stored(motion_id, 1, introduced)
+        motion = evolve(None, introduced, motion_id)
+        chain = extend_chain(WitnessChain(), introduced, stored)
+        return Draft(0, Loaded(motion, chain), (introduced,), (stored,))
+
+    def draft(self, loaded: Loaded, record: Sequence[MotionEvent] = ()) -> Draft:
+        """Draft what was reported or decided, which needs no witness."""
+        draft = Draft(loaded.version, loaded)
+        for event in record:
+            draft = self._plus(draft, event)
+        return draft
+
+    async def follow(
+        self,
+        draft: Draft,
+        proposals: Sequence[Proposal],
+        on_witness_failure: Callable[[Motion, str], OrchestratorError],
+    ) -> Draft:
+        """Extend a draft by what follows, each transition witnessed.
+
+        If the Knight fails, what was recorded and witnessed so far stays, everything after it
+        is dropped, and the failure is recorded instead: nothing follows an unmade transition.
+        """
+        kept = draft
+        for proposal in proposals:
+            if isinstance(proposal, ProposedTransition):
+                version = draft.loaded.version + 1
+                motion_id = draft.loaded.motion.id
+                request = draft.loaded.chain.request(motion_id, version, proposal)
+                try:
+                    statement = await self._witnessing.statement(request)
+                except WitnessFailed as failure:
+                    return self._plus(kept, on_witness_failure(kept.loaded.motion, str(failure)))
+                draft = self._plus(draft, proposal.witnessed(statement.text))
+                kept = draft
+            else:
+                draft = self._plus(draft, proposal)
+        return draft
+
+    async def append(
+        self,
+        draft: Draft,
+        *,
+        halt_epoch: int | None,
+        capacity: int | None = None,
+        fence: Fence | None = None,
+    ) -> Loaded:
+        """Commit a draft and return the motion as it stands then; raises as EventStore.append."""
+        append = Append(
+            stream_id=draft.loaded.motion.id,
+            expected_version=draft.base_version,
+            events=draft.stored,
+            halt_epoch=halt_epoch,
+            admitted_delta=draft.admitted_delta,
+            capacity=capacity,
+            fence=fence,
+        )
+        try:
+            await self._store.append(append)
+        except GovernanceFlowError:
+            self.forget(append.stream_id)
+            raise
+        self._remember(draft.loaded)
+        return draft.loaded
+
+    def _plus(self, draft: Draft, event: MotionEvent) -> Draft:
+        loaded = draft.loaded
+        stored = self._mapper.to_stored(loaded.motion.id, loaded.version + 1, event)
+        motion = evolve(loaded.motion, event, loaded.motion.id)
+        chain = extend_chain(loaded.chain, event, stored)
+        delta = draft.admitted_delta
+        if isinstance(event, TransitionWitnessed):
+            delta += admitted_delta(event.from_state, event.to_state)
+        return replace(
+            draft,
+            loaded=Loaded(motion, chain),
+            events=(*draft.events, event),
+            stored=(*draft.stored, stored),
+            admitted_delta=delta,
+        )
+
+    def _remember(self, loaded: Loaded) -> None:
+        motion_id = loaded.motion.id
+        known = self._kept.get(motion_id)
+        if known is not None and known.version > loaded.version:
+            return
+        if loaded.motion.terminal:
+            self._kept.pop(motion_id, None)
+            return
+        self._kept[motion_id] = loaded
+        self._kept.move_to_end(motion_id)
+        if len(self._kept) > self._keep:
+            self._kept.popitem(last=False)
+
+
+def extend_chain(chain: WitnessChain, event: MotionEvent, stored: StoredEvent) -> WitnessChain:
+    """Return the chain of statements after ``event``."""
+    version, state = stored.originator_version, stored.state
+    if isinstance(event, TransitionWitnessed):
+        return chain.with_statement(version, state, event.statement)
+    return chain.with_event(version, state)

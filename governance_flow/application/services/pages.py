@@ -1,0 +1,29 @@
+"""Cursors of paged lists: opaque to callers, stable while motions come and go."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from governance_flow.application.times import to_us
+from governance_flow.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from governance_flow.application.summaries import MotionSummary
+
+
+def encode_cursor(last: MotionSummary) -> str:
+    """Return the cursor behind ``last``."""
+    raw = f"{to_us(last.introduced_at)}:{last.motion_id}"
+    return urlsafe_b64encode(raw.encode()).decode()
+
+
+def decode_cursor(cursor: str) -> tuple[int, UUID]:
+    """Return the introduction time in microseconds and the id; raises InvalidInput."""
+    try:
+        introduced, motion_id = urlsafe_b64decode(cursor.encode()).decode().split(":")
+        return int(introduced), UUID(motion_id)
+    except ValueError as error:
+        msg = f"{cursor!r} is not a place in a list; use the next_after of the page before"
+        raise InvalidInput(msg, field="after") from error

@@ -1,0 +1,124 @@
+"""Questions about the pipeline: one motion from its stream, the whole from the read model."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from governance_flow.application.ports.flow_orchestrator import (
+    Lag,
+    MotionPage,
+    MotionPipelineState,
+    PipelineStatus,
+)
+from governance_flow.application.services.pages import decode_cursor, encode_cursor
+from governance_flow.application.summaries import summarise
+from governance_flow.domain.errors import InvalidInput
+from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from governance_flow.application.ports.clock import Clock
+    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.read_model import ReadModel
+    from governance_flow.application.services.motions import Motions
+    from governance_flow.application.services.pipelines import Pipelines
+    from governance_flow.domain.motion import Motion
+
+RECENT = timedelta(hours=24)
+FIRST_PAGE = 20
+MAX_PAGE = 1000
+
+
+class StatusQueries:
+    """Answers never older than the question: the read model catches up with the head first."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        motions: Motions,
+        pipelines: Pipelines,
+        read_model: ReadModel,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._motions = motions
+        self._pipelines = pipelines
+        self._read_model = read_model
+        self._clock = clock
+
+    async def motion_status(self, motion_id: UUID) -> MotionPipelineState:
+        """Return one motion as its stream has it."""
+        await self._pipelines.refresh()
+        return self.shown((await self._motions.load(motion_id, fresh=True)).motion)
+
+    async def pipeline_status(self, *, at_least: int | None = None) -> PipelineStatus:
+        """Return the pipeline as it stands at the head of the store, or later."""
+        head = await self._store.head()
+        await self._read_model.catch_up(max(head.position, at_least or 0))
+        pipeline = await self._pipelines.refresh()
+        now = self._clock.now()
+        counts = await self._read_model.counts(since=now - RECENT)
+        active = await self._read_model.motions(
+            state=None, blocked=None, active=True, limit=FIRST_PAGE, after=None
+        )
+        by_state = {state: counts.by_state.get(state, 0) for state in GovernanceState}
+        oldest = counts.oldest_introduced_at
+        capacity = self._pipelines.configuration.max_concurrent_motions
+        return PipelineStatus(
+            active_motions=sum(n for s, n in by_state.items() if s not in TERMINAL_STATES),
+            motions_by_state=by_state,
+            blocked_motions=counts.blocked,
+            oldest_motion_age=now - oldest if oldest else timedelta(),
+            recent_completions=counts.completions,
+            recent_failures=counts.failures,
+            active=tuple(summary.at(now, pipeline.halt) for summary in active),
+            waiting_motions=counts.waiting,
+            admitted=head.admitted,
+            free_places=max(0, capacity - head.admitted),
+            finished_recently=counts.finished,
+            halted=pipeline.halted,
+            halt_reason=pipeline.halt.reason if pipeline.halt else None,
+            halted_since=pipeline.halt.since if pipeline.halt else None,
+            position=counts.position,
+            lag=Lag(counts.behind_events, counts.behind_seconds),
+            as_of=now,
+        )
+
+    async def list_motions(
+        self,
+        *,
+        state: GovernanceState | None = None,
+        blocked: bool | None = None,
+        limit: int = 50,
+        after: str | None = None,
+        at_least: int | None = None,
+    ) -> MotionPage:
+        """Return a page of motions, in the order in which they were introduced."""
+        if not 1 <= limit <= MAX_PAGE:
+            msg = f"limit must be between 1 and {MAX_PAGE}, not {limit}"
+            raise InvalidInput(msg, field="limit")
+        cursor = decode_cursor(after) if after is not None else None
+        head = await self._store.head()
+        await self._read_model.catch_up(max(head.position, at_least or 0))
+        pipeline = await self._pipelines.refresh()
+        rows = await self._read_model.motions(
+            state=state,
+            blocked=blocked,
+            active=None,
+            limit=limit + 1,
+            after=cursor,
+        )
+        page = rows[:limit]
+        now = self._clock.now()
+        more = len(rows) > limit
+        return MotionPage(
+            motions=tuple(summary.at(now, pipeline.halt) for summary in page),
+            next_after=encode_cursor(page[-1]) if more else None,
+        )
+
+    def shown(self, motion: Motion) -> MotionPipelineState:
+        """Return what to show of a motion that has just been loaded or changed."""
+        pipeline = self._pipelines.known
+        return summarise(motion, pipeline).at(self._clock.now(), pipeline.halt)
