@@ -1,0 +1,1 @@
+"""Adapters: stores, settings, alerts, metrics."""

@@ -1,0 +1,78 @@
+"""What the process manager itself must do, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from governance_flow.application.ports.assignments import AgendaItem, AgendaKind
+from governance_flow.application.ports.database import Row, Transaction
+from governance_flow.application.queries import Queries
+from governance_flow.application.times import seconds_to_us
+from governance_flow.infrastructure.operational_rows import OperationalRows
+
+
+class SqlAgenda(OperationalRows):
+    """The port Agenda on an SQL database."""
+
+    @property
+    def _agenda_sql(self) -> Queries:
+        return self._queries("agenda.sql")
+
+    def set_agenda(self, tx: Transaction, items: Sequence[AgendaItem]) -> None:
+        """Add the items; what was there for their motions is replaced, and its lease ends."""
+        if items:
+            tx.execute_many(
+                self._agenda_sql.set_item,
+                [
+                    {
+                        "motion_id": str(item.motion_id),
+                        "kind": item.kind.value,
+                        "due_us": item.due_us,
+                        "order_us": item.order_us,
+                    }
+                    for item in items
+                ],
+            )
+            self._announce_work(tx)
+
+    def clear_agenda(self, tx: Transaction, motion_ids: Sequence[UUID]) -> None:
+        """Remove what is there for these motions, if anything."""
+        if motion_ids:
+            tx.execute_many(
+                self._agenda_sql.clear_item,
+                [{"motion_id": str(motion_id)} for motion_id in motion_ids],
+            )
+
+    async def claim_agenda(
+        self, kinds: Sequence[AgendaKind], *, limit: int, lease_seconds: float
+    ) -> list[AgendaItem]:
+        """Take at most ``limit`` due items that nobody holds, by (``order_us``, ``motion_id``)."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._agenda_sql.claim_items,
+                {
+                    "kinds": [kind.value for kind in kinds],
+                    "limit": limit,
+                    "now_us": tx.now_us(),
+                    "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),
+                },
+            )
+
+        claimed = [_item(row) for row in await self._database.write(work)]
+        return sorted(claimed, key=lambda item: (item.order_us, item.motion_id))
+
+    async def release_agenda(self, motion_id: UUID, *, due_us: int | None = None) -> None:
+        """Give an item back, due at ``due_us`` if that is given, as before otherwise."""
+        params: dict[str, object] = {"motion_id": str(motion_id)}
+        query = self._agenda_sql.release_item
+        if due_us is not None:
+            query = self._agenda_sql.postpone_item
+            params["due_us"] = due_us
+        await self._database.write(lambda tx: tx.execute(query, params))
+
+
+def _item(row: Row) -> AgendaItem:
+    motion_id, kind, due_us, order_us = row
+    return AgendaItem(UUID(motion_id), AgendaKind(kind), due_us, order_us)

@@ -1,0 +1,196 @@
+"""What becomes of a group of appends, decided without touching a database.
+
+The appends of a group are looked at one after the other, each on what those before it left: one
+that fails takes no place, and its neighbours do not notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import assert_never
+from uuid import UUID
+
+from governance_flow.application.ports.event_store import (
+    Append,
+    CommittedEvent,
+    HaltSwitch,
+    Head,
+    StoredEvent,
+)
+from governance_flow.domain.errors import (
+    CapacityReached,
+    ConcurrencyConflict,
+    HaltEpochMoved,
+    InvalidInput,
+    LeaseLost,
+    StoreError,
+)
+
+Outcome = tuple[CommittedEvent, ...] | StoreError
+"""What an append gets: its events with their positions, or why nothing of it was recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """The lease of an open assignment: its last token, and whether somebody holds it now."""
+
+    token: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome of each append, in order, and the head once the group is committed."""
+
+    outcomes: tuple[Outcome, ...]
+    head: Head
+
+    @property
+    def events(self) -> list[CommittedEvent]:
+        """Return the events to insert, in order of position."""
+        return [
+            event for outcome in self.outcomes if isinstance(outcome, tuple) for event in outcome
+        ]
+
+
+def check_append(append: Append) -> None:
+    """Raise InvalidInput for an append that no state of the store could accept."""
+    events = append.events
+    if not events:
+        raise InvalidInput("an append holds at least one event", stream_id=append.stream_id)
+    for offset, event in enumerate(events, start=1):
+        if event.originator_id != append.stream_id:
+            raise InvalidInput(
+                f"an event of stream {event.originator_id} is appended to {append.stream_id}",
+                stream_id=append.stream_id,
+            )
+        if event.originator_version != append.expected_version + offset:
+            raise InvalidInput(
+                f"event {offset} of an append to stream {append.stream_id} has version "
+                f"{event.originator_version}; {append.expected_version + offset} follows on "
+                f"the expected version {append.expected_version}",
+                stream_id=append.stream_id,
+            )
+    if append.admitted_delta > 0 and append.capacity is None:
+        raise InvalidInput(
+            "an append that takes a place must say how many there are", stream_id=append.stream_id
+        )
+
+
+def decide(
+    appends: Sequence[Append],
+    *,
+    head: Head,
+    versions: Mapping[UUID, int],
+    now_us: int,
+    leases: Mapping[UUID, LeaseState] = MappingProxyType({}),
+) -> Decision:
+    """Return what the appends come to.
+
+    ``head`` is the head row under its lock, ``versions`` the version of each stream that is not
+    empty, ``now_us`` the store's clock, ``leases`` those of the routings that are fenced.
+    """
+    head = stamped(head, now_us)
+    versions = dict(versions)
+    outcomes: list[Outcome] = []
+    for append in appends:
+        failure = _failure(append, head, versions.get(append.stream_id, 0)) or _fenced_off(
+            append, leases
+        )
+        if failure is not None:
+            outcomes.append(failure)
+            continue
+        outcomes.append(placed(append.events, head))
+        versions[append.stream_id] = append.expected_version + len(append.events)
+        head = _advanced(head, append)
+    return Decision(tuple(outcomes), head)
+
+
+def stamped(head: Head, now_us: int) -> Head:
+    """Return the head with the time of this commit, which is never before that of the last."""
+    return replace(head, committed_at_us=max(head.committed_at_us, now_us))
+
+
+def placed(events: Sequence[StoredEvent], head: Head) -> tuple[CommittedEvent, ...]:
+    """Return the events with the positions that follow on ``head``, and its commit time."""
+    return tuple(
+        CommittedEvent(
+            originator_id=event.originator_id,
+            originator_version=event.originator_version,
+            topic=event.topic,
+            state=event.state,
+            id=position,
+            committed_at_us=head.committed_at_us,
+        )
+        for position, event in enumerate(events, start=head.position + 1)
+    )
+
+
+def _failure(append: Append, head: Head, version: int) -> StoreError | None:
+    if version != append.expected_version:
+        return ConcurrencyConflict(
+            f"stream {append.stream_id} is at version {version}, not {append.expected_version}",
+            stream_id=append.stream_id,
+            expected_version=append.expected_version,
+            actual_version=version,
+        )
+    if append.halt_epoch is not None and append.halt_epoch != head.halt_epoch:
+        return HaltEpochMoved(
+            f"the pipeline was halted or resumed since stream {append.stream_id} was decided on",
+            stream_id=append.stream_id,
+            expected_epoch=append.halt_epoch,
+            actual_epoch=head.halt_epoch,
+        )
+    admitted = head.admitted + append.admitted_delta
+    if append.admitted_delta > 0 and append.capacity is not None and admitted > append.capacity:
+        return CapacityReached(
+            f"all {append.capacity} places are taken; stream {append.stream_id} waits for one",
+            stream_id=append.stream_id,
+            capacity=append.capacity,
+            admitted=head.admitted,
+        )
+    if admitted < 0:
+        return StoreError(
+            f"stream {append.stream_id} gives back a place that nobody holds",
+            stream_id=append.stream_id,
+            admitted=head.admitted,
+        )
+    return None
+
+
+def _fenced_off(append: Append, leases: Mapping[UUID, LeaseState]) -> LeaseLost | None:
+    """Return why the completion's claim on its assignment does not hold, if it does not."""
+    fence = append.fence
+    lease = leases.get(fence.routing_id) if fence else None
+    if fence is None or lease is None:
+        return None
+    if fence.lease_token is None and lease.held:
+        reason = "it is leased to somebody else; complete it under the lease token of a claim"
+    elif fence.lease_token is not None and fence.lease_token != lease.token:
+        reason = f"lease token {fence.lease_token} has been superseded; claim it again"
+    else:
+        return None
+    return LeaseLost(
+        f"routing {fence.routing_id}: {reason}",
+        routing_id=fence.routing_id,
+        stream_id=append.stream_id,
+    )
+
+
+def _advanced(head: Head, append: Append) -> Head:
+    head = replace(
+        head,
+        position=head.position + len(append.events),
+        admitted=head.admitted + append.admitted_delta,
+    )
+    match append.halt_switch:
+        case None:
+            return head
+        case HaltSwitch.HALT:
+            return replace(head, halted=True, halt_epoch=head.halt_epoch + 1)
+        case HaltSwitch.RESUME:
+            return replace(head, halted=False, halt_epoch=head.halt_epoch + 1)
+        case _:
+            assert_never(append.halt_switch)

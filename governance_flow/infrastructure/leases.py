@@ -1,0 +1,212 @@
+"""Assignments, and the leases under which workers hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from governance_flow.application.ports.assignments import (
+    AssignmentCounts,
+    AssignmentCursor,
+    ClaimedAssignment,
+    HeldLease,
+    LeasedAssignment,
+    LeaseInfo,
+    MotionClosure,
+    OpenAssignment,
+)
+from governance_flow.application.ports.database import Row, Transaction
+from governance_flow.application.queries import Queries
+from governance_flow.application.times import seconds_to_us
+from governance_flow.infrastructure.database.base import StoreTransaction
+from governance_flow.infrastructure.operational_rows import OperationalRows
+
+_NOBODY = UUID(int=0)
+_START = AssignmentCursor(-(2**63), _NOBODY)
+_OPEN_COLUMNS = 10
+"""How many columns come before those of the lease."""
+
+
+class SqlLeases(OperationalRows):
+    """The port Leases on an SQL database."""
+
+    @property
+    def _leases_sql(self) -> Queries:
+        return self._queries("assignments.sql")
+
+    def open_assignments(self, tx: Transaction, rows: Sequence[OpenAssignment]) -> None:
+        """Add the rows. A row that is there is updated, but keeps its lease and its age."""
+        if rows:
+            tx.execute_many(self._leases_sql.open_assignment, [_params(row) for row in rows])
+            self._announce_work(tx)
+
+    def close_assignments(self, tx: Transaction, routing_ids: Sequence[UUID]) -> None:
+        """Remove the rows of these routings, held or not; those that are gone are no matter."""
+        if routing_ids:
+            tx.execute_many(
+                self._leases_sql.close_assignment,
+                [{"routing_id": str(routing_id)} for routing_id in routing_ids],
+            )
+
+    def close_for_motions(self, tx: Transaction, closures: Sequence[MotionClosure]) -> None:
+        """Remove the rows of these motions, but for the routings excepted."""
+        if closures:
+            tx.execute_many(
+                self._leases_sql.close_for_motion,
+                [
+                    {
+                        "motion_id": str(closure.motion_id),
+                        "except_routing_id": str(closure.except_routing_id or _NOBODY),
+                    }
+                    for closure in closures
+                ],
+            )
+
+    def shift_deadlines(self, tx: Transaction, by_us: int) -> None:
+        """Move every deadline by so much: they stood still while the pipeline was halted."""
+        tx.execute(self._leases_sql.shift_deadlines, {"by_us": by_us})
+
+    async def claim(
+        self, services: Sequence[str], *, owner: str, limit: int, lease_seconds: float
+    ) -> list[ClaimedAssignment]:
+        """Take at most ``limit`` assignments of these services that are due and free."""
+
+        def work(tx: StoreTransaction) -> list[Row]:
+            [[(token,)]] = tx.execute_batch([(self._leases_sql.next_lease_token, {})])
+            return tx.execute(
+                self._leases_sql.claim,
+                {
+                    # Named twice, a service would be looked at twice.
+                    "services": sorted(set(services)),
+                    "owner": owner,
+                    "token": token,
+                    "limit": limit,
+                    "now_us": tx.now_us(),
+                    "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),
+                },
+            )
+
+        claimed = [_claimed(row) for row in await self._database.write(work)]
+        return sorted(claimed, key=lambda row: (row.not_before_us, row.routing_id))
+
+    async def extend(self, leases: Sequence[HeldLease], *, lease_seconds: float) -> set[UUID]:
+        """Let the leases run for so long from now; return the routings that are still held."""
+        if not leases:
+            return set()
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._leases_sql.extend_lease,
+                {
+                    "routing_ids": [str(lease.routing_id) for lease in leases],
+                    "tokens": [lease.lease_token for lease in leases],
+                    "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),
+                },
+            )
+
+        return {UUID(routing_id) for (routing_id,) in await self._database.write(work)}
+
+    async def delegate(self, lease: HeldLease, *, lease_seconds: float) -> bool:
+        """Let one lease run for so long, for somebody who has taken the work away."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._leases_sql.delegate_lease,
+                {
+                    "routing_id": str(lease.routing_id),
+                    "token": lease.lease_token,
+                    "until_us": tx.now_us() + seconds_to_us(lease_seconds),
+                },
+            )
+
+        return bool(await self._database.write(work))
+
+    async def overdue_delegations(self, *, limit: int) -> list[LeasedAssignment]:
+        """Return what was delegated and not completed in time, the longest overdue first."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._leases_sql.overdue_delegations, {"now_us": tx.now_us(), "limit": limit}
+            )
+
+        return [_leased(row) for row in await self._database.read(work)]
+
+    async def release(self, lease: HeldLease) -> bool:
+        """Give the routing back, at once claimable; False if it was not held any more."""
+        params = {"routing_id": str(lease.routing_id), "token": lease.lease_token}
+        rows = await self._database.write(
+            lambda tx: tx.execute(self._leases_sql.release_lease, params)
+        )
+        return bool(rows)
+
+    async def holder(self, routing_id: UUID) -> LeaseInfo | None:
+        """Return the lease of a routing, or None if it has no open assignment."""
+        params = {"routing_id": str(routing_id)}
+        rows = await self._database.read_once(
+            lambda tx: tx.execute(self._leases_sql.read_lease, params)
+        )
+        return LeaseInfo(*rows[0]) if rows else None
+
+    async def due_deadlines(self, *, limit: int) -> list[OpenAssignment]:
+        """Return the assignments whose deadline has passed, the longest overdue first."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._leases_sql.due_deadlines, {"now_us": tx.now_us(), "limit": limit}
+            )
+
+        return [OpenAssignment(*_open(row)) for row in await self._database.read(work)]
+
+    async def list_open(
+        self, *, limit: int, service: str | None = None, after: AssignmentCursor | None = None
+    ) -> list[LeasedAssignment]:
+        """Return a page of open assignments in the order in which they are or were claimable."""
+        after = after or _START
+        params: dict[str, object] = {
+            "after_us": after.not_before_us,
+            "after_id": str(after.routing_id),
+            "limit": limit,
+        }
+        query = self._leases_sql.list_all
+        if service is not None:
+            query = self._leases_sql.list_service
+            params["service"] = service
+        rows = await self._database.read_once(lambda tx: tx.execute(query, params))
+        return [_leased(row) for row in rows]
+
+    async def counts(self) -> AssignmentCounts:
+        """Return how many assignments are open and how many are held."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(self._leases_sql.count_assignments, {"now_us": tx.now_us()})
+
+        [row] = await self._database.read(work)
+        return AssignmentCounts(*row)
+
+
+def _params(row: OpenAssignment) -> dict[str, object]:
+    return {
+        "routing_id": str(row.routing_id),
+        "motion_id": str(row.motion_id),
+        "service": row.service,
+        "state": row.state,
+        "purpose": row.purpose,
+        "attempt": row.attempt,
+        "not_before_us": row.not_before_us,
+        "deadline_us": row.deadline_us,
+        "attempt_timeout_seconds": row.attempt_timeout_seconds,
+        "opened_at_us": row.opened_at_us,
+    }
+
+
+def _open(row: Row) -> Row:
+    routing_id, motion_id, *rest = row[:_OPEN_COLUMNS]
+    return (UUID(routing_id), UUID(motion_id), *rest)
+
+
+def _claimed(row: Row) -> ClaimedAssignment:
+    return ClaimedAssignment(*_open(row), *row[_OPEN_COLUMNS:])
+
+
+def _leased(row: Row) -> LeasedAssignment:
+    return LeasedAssignment(*(*_open(row), LeaseInfo(*row[_OPEN_COLUMNS:])))

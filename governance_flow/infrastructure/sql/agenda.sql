@@ -1,0 +1,48 @@
+-- The agenda: what the process manager itself must do. `:now_us` is always the store's clock.
+
+-- name: set_item
+-- Puts an item on the agenda, in place of what was there for its motion.
+INSERT INTO agenda (motion_id, kind, due_us, order_us)
+VALUES (:motion_id, :kind, :due_us, :order_us)
+ON CONFLICT (motion_id) DO UPDATE
+   SET kind = excluded.kind, due_us = excluded.due_us, order_us = excluded.order_us,
+       lease_expires_at_us = NULL;
+
+-- name: clear_item
+-- Takes what is there for a motion off the agenda.
+DELETE FROM agenda WHERE motion_id = :motion_id;
+
+-- name: claim_items (postgres)
+-- Leases the first due items, in their order.
+UPDATE agenda
+   SET lease_expires_at_us = :lease_expires_at_us
+ WHERE motion_id IN (
+    SELECT motion_id
+      FROM agenda
+     WHERE kind = ANY (:kinds::text[]) AND due_us <= :now_us
+       AND (lease_expires_at_us IS NULL OR lease_expires_at_us <= :now_us)
+     ORDER BY order_us, motion_id
+     LIMIT :limit
+       FOR UPDATE SKIP LOCKED)
+RETURNING motion_id, kind, due_us, order_us;
+
+-- name: claim_items (sqlite)
+-- Leases the first due items, in their order.
+UPDATE agenda
+   SET lease_expires_at_us = :lease_expires_at_us
+ WHERE motion_id IN (
+    SELECT motion_id
+      FROM agenda
+     WHERE kind IN (SELECT value FROM json_each(:kinds)) AND due_us <= :now_us
+       AND (lease_expires_at_us IS NULL OR lease_expires_at_us <= :now_us)
+     ORDER BY order_us, motion_id
+     LIMIT :limit)
+RETURNING motion_id, kind, due_us, order_us;
+
+-- name: release_item
+-- Gives an item back, due as before.
+UPDATE agenda SET lease_expires_at_us = NULL WHERE motion_id = :motion_id;
+
+-- name: postpone_item
+-- Gives an item back, due at another time.
+UPDATE agenda SET lease_expires_at_us = NULL, due_us = :due_us WHERE motion_id = :motion_id;

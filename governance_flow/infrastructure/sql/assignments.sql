@@ -1,0 +1,223 @@
+-- Assignments: open routings and their leases. `:now_us` is always the store's clock.
+
+-- name: open_assignment
+-- Adds a routing; one that is there is updated, but for its lease and its age.
+INSERT INTO assignments (
+    routing_id, motion_id, service, state, purpose, attempt,
+    not_before_us, deadline_us, attempt_timeout_seconds, opened_at_us)
+VALUES (
+    :routing_id, :motion_id, :service, :state, :purpose, :attempt,
+    :not_before_us, :deadline_us, :attempt_timeout_seconds, :opened_at_us)
+ON CONFLICT (routing_id) DO UPDATE
+   SET motion_id = excluded.motion_id, service = excluded.service, state = excluded.state,
+       purpose = excluded.purpose, attempt = excluded.attempt,
+       not_before_us = excluded.not_before_us, deadline_us = excluded.deadline_us,
+       attempt_timeout_seconds = excluded.attempt_timeout_seconds;
+
+-- name: close_assignment
+-- Removes a routing, held or not.
+DELETE FROM assignments WHERE routing_id = :routing_id;
+
+-- name: close_for_motion
+-- Removes every routing of a motion but one.
+DELETE FROM assignments
+ WHERE motion_id = :motion_id AND routing_id <> :except_routing_id;
+
+-- name: shift_deadlines
+-- Moves every deadline: they stood still for so long.
+UPDATE assignments SET deadline_us = deadline_us + :by_us WHERE deadline_us IS NOT NULL;
+
+-- name: next_lease_token (postgres)
+-- A fencing token that was never given out before.
+SELECT nextval('lease_tokens');
+
+-- name: next_lease_token (sqlite)
+-- A fencing token that was never given out before.
+UPDATE lease_tokens SET last_token = last_token + 1 RETURNING last_token;
+
+-- name: claim (postgres)
+-- Leases the assignments of these services that were due first. Those that another claim has
+-- locked are passed over; for each service the index is walked from its start, no further than needed.
+UPDATE assignments AS a
+   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
+       lease_losses = a.lease_losses + (a.lease_owner IS NOT NULL)::integer
+ WHERE a.routing_id IN (
+    SELECT free.routing_id
+      FROM unnest(:services::text[]) AS served (service)
+     CROSS JOIN LATERAL (
+        SELECT c.routing_id, c.not_before_us
+          FROM assignments c
+         WHERE c.service = served.service AND c.not_before_us <= :now_us
+           AND c.delegated_until_us IS NULL
+           AND (c.lease_expires_at_us IS NULL OR c.lease_expires_at_us <= :now_us)
+         ORDER BY c.not_before_us, c.routing_id
+         LIMIT :limit
+           FOR UPDATE SKIP LOCKED) AS free
+     ORDER BY free.not_before_us, free.routing_id
+     LIMIT :limit)
+RETURNING a.routing_id, a.motion_id, a.service, a.state, a.purpose, a.attempt, a.not_before_us,
+          a.deadline_us, a.attempt_timeout_seconds, a.opened_at_us,
+          a.lease_owner, a.lease_token, a.lease_expires_at_us, a.lease_losses;
+
+-- name: claim (sqlite)
+-- Leases the assignments of these services that were due first; for each service the index is
+-- walked from its start, no further than needed.
+UPDATE assignments
+   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
+       lease_losses = lease_losses + (lease_owner IS NOT NULL)
+ WHERE routing_id IN (
+    SELECT free.routing_id
+      FROM json_each(:services) AS served
+      JOIN assignments AS free ON free.routing_id IN (
+        SELECT c.routing_id
+          FROM assignments c
+         WHERE c.service = served.value AND c.not_before_us <= :now_us
+           AND c.delegated_until_us IS NULL
+           AND (c.lease_expires_at_us IS NULL OR c.lease_expires_at_us <= :now_us)
+         ORDER BY c.not_before_us, c.routing_id
+         LIMIT :limit)
+     ORDER BY free.not_before_us, free.routing_id
+     LIMIT :limit)
+RETURNING routing_id, motion_id, service, state, purpose, attempt, not_before_us,
+          deadline_us, attempt_timeout_seconds, opened_at_us,
+          lease_owner, lease_token, lease_expires_at_us, lease_losses;
+
+-- name: extend_lease (postgres)
+-- Lets leases run on; tells which of them are still held.
+UPDATE assignments AS a
+   SET lease_expires_at_us = :lease_expires_at_us
+  FROM unnest(:routing_ids::uuid[], :tokens::bigint[]) AS held (routing_id, token)
+ WHERE a.routing_id = held.routing_id AND a.lease_token = held.token AND a.lease_owner IS NOT NULL
+RETURNING a.routing_id;
+
+-- name: extend_lease (sqlite)
+-- Lets leases run on; tells which of them are still held.
+UPDATE assignments
+   SET lease_expires_at_us = :lease_expires_at_us
+  FROM (SELECT ids.value AS routing_id, tokens.value AS token
+          FROM json_each(:routing_ids) AS ids
+          JOIN json_each(:tokens) AS tokens ON tokens.key = ids.key) AS held
+ WHERE assignments.routing_id = held.routing_id AND assignments.lease_token = held.token
+   AND assignments.lease_owner IS NOT NULL
+RETURNING assignments.routing_id;
+
+-- name: release_lease
+-- Ends a lease, if it is still that one.
+UPDATE assignments
+   SET lease_owner = NULL, lease_expires_at_us = NULL
+ WHERE routing_id = :routing_id AND lease_token = :token AND lease_owner IS NOT NULL
+RETURNING routing_id;
+
+-- name: delegate_lease
+-- Turns a lease into a promise to complete later, if it is still that one. The token stays good.
+UPDATE assignments
+   SET lease_owner = NULL, lease_expires_at_us = NULL, delegated_until_us = :until_us
+ WHERE routing_id = :routing_id AND lease_token = :token AND lease_owner IS NOT NULL
+RETURNING routing_id;
+
+-- name: overdue_delegations
+-- What was to be completed later, and was not in time.
+SELECT routing_id, motion_id, service, state, purpose, attempt, not_before_us,
+       deadline_us, attempt_timeout_seconds, opened_at_us,
+       lease_owner, lease_token, lease_expires_at_us, lease_losses
+  FROM assignments
+ WHERE delegated_until_us IS NOT NULL AND delegated_until_us <= :now_us
+ ORDER BY delegated_until_us, routing_id
+ LIMIT :limit;
+
+-- name: missing_rows (postgres)
+-- Which of these motions have neither an assignment nor an item on the agenda.
+SELECT m.id
+  FROM unnest(:motion_ids::uuid[]) AS m (id)
+ WHERE NOT EXISTS (SELECT FROM assignments a WHERE a.motion_id = m.id)
+   AND NOT EXISTS (SELECT FROM agenda g WHERE g.motion_id = m.id);
+
+-- name: missing_rows (sqlite)
+-- Which of these motions have neither an assignment nor an item on the agenda.
+SELECT m.value
+  FROM json_each(:motion_ids) AS m
+ WHERE NOT EXISTS (SELECT 1 FROM assignments a WHERE a.motion_id = m.value)
+   AND NOT EXISTS (SELECT 1 FROM agenda g WHERE g.motion_id = m.value);
+
+-- name: read_lease
+-- Who holds a routing.
+SELECT lease_owner, lease_token, lease_expires_at_us, lease_losses
+  FROM assignments
+ WHERE routing_id = :routing_id;
+
+-- name: due_deadlines
+-- Assignments that are overdue, the longest first.
+SELECT routing_id, motion_id, service, state, purpose, attempt, not_before_us,
+       deadline_us, attempt_timeout_seconds, opened_at_us
+  FROM assignments
+ WHERE deadline_us IS NOT NULL AND deadline_us <= :now_us
+ ORDER BY deadline_us, routing_id
+ LIMIT :limit;
+
+-- name: list_all
+-- A page of open assignments, by the time from which they may be claimed.
+SELECT routing_id, motion_id, service, state, purpose, attempt, not_before_us,
+       deadline_us, attempt_timeout_seconds, opened_at_us,
+       lease_owner, lease_token, lease_expires_at_us, lease_losses
+  FROM assignments
+ WHERE (not_before_us, routing_id) > (:after_us, :after_id)
+ ORDER BY not_before_us, routing_id
+ LIMIT :limit;
+
+-- name: list_service
+-- The same, for one service.
+SELECT routing_id, motion_id, service, state, purpose, attempt, not_before_us,
+       deadline_us, attempt_timeout_seconds, opened_at_us,
+       lease_owner, lease_token, lease_expires_at_us, lease_losses
+  FROM assignments
+ WHERE service = :service AND (not_before_us, routing_id) > (:after_us, :after_id)
+ ORDER BY not_before_us, routing_id
+ LIMIT :limit;
+
+-- name: count_assignments
+-- How many there are, and how many are held under a lease that has not run out.
+SELECT (SELECT count(*) FROM assignments),
+       (SELECT count(*) FROM assignments
+         WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us);
+
+-- name: next_due
+-- The next time at which anything becomes due or a lease runs out.
+SELECT min(t.due_us) FROM (
+    SELECT min(not_before_us) AS due_us FROM assignments WHERE not_before_us > :now_us
+    UNION ALL
+    SELECT min(deadline_us) FROM assignments
+     WHERE deadline_us IS NOT NULL AND deadline_us > :now_us
+    UNION ALL
+    SELECT min(lease_expires_at_us) FROM assignments
+     WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us
+    UNION ALL
+    SELECT min(delegated_until_us) FROM assignments
+     WHERE delegated_until_us IS NOT NULL AND delegated_until_us > :now_us
+    UNION ALL
+    SELECT min(due_us) FROM agenda WHERE due_us > :now_us
+    UNION ALL
+    SELECT min(lease_expires_at_us) FROM agenda WHERE lease_expires_at_us > :now_us
+    UNION ALL
+    SELECT min(due_us) FROM alerts_outbox WHERE due_us > :now_us
+    UNION ALL
+    SELECT min(lease_expires_at_us) FROM alerts_outbox WHERE lease_expires_at_us > :now_us
+) AS t;
+
+-- name: count_work (postgres)
+-- What is due or held: for these services, on the agenda, in the outbox. What was delegated is in
+-- other hands until its time is up.
+SELECT (SELECT count(*) FROM assignments
+         WHERE service = ANY (:services::text[]) AND not_before_us <= :now_us
+           AND (delegated_until_us IS NULL OR delegated_until_us <= :now_us)),
+       (SELECT count(*) FROM agenda WHERE kind = ANY (:kinds::text[]) AND due_us <= :now_us),
+       (SELECT count(*) FROM alerts_outbox WHERE due_us <= :now_us);
+
+-- name: count_work (sqlite)
+-- What is due or held: for these services, on the agenda, in the outbox. What was delegated is in
+-- other hands until its time is up.
+SELECT (SELECT count(*) FROM assignments
+         WHERE service IN (SELECT value FROM json_each(:services)) AND not_before_us <= :now_us
+           AND (delegated_until_us IS NULL OR delegated_until_us <= :now_us)),
+       (SELECT count(*) FROM agenda
+         WHERE kind IN (SELECT value FROM json_each(:kinds)) AND due_us <= :now_us),
+       (SELECT count(*) FROM alerts_outbox WHERE due_us <= :now_us);
