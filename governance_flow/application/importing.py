@@ -73,7 +73,7 @@ def parse_line(line: bytes) -> MotionLine:
     What only the orchestrator knows (how large a motion may be, what a vote can be) it checks when
     the motion is introduced, with the same error.
     """
-    fields = _read_object(_decoded(line))
+    fields = read_object(line)
     missing = [key for key in REQUIRED_KEYS if key not in fields]
     if missing:
         plural = "s" if len(missing) > 1 else ""
@@ -105,11 +105,13 @@ def _decoded(line: bytes) -> str:
     except UnicodeDecodeError as error:
         hint = "; it looks like UTF-16" if line.startswith(_UTF_16_MARKS) else ""
         raise InvalidInput(
-            f"not UTF-8 text (byte {error.start + 1} of the line){hint}; save the file as UTF-8"
+            f"not UTF-8 text (byte {error.start + 1}){hint}; save it as UTF-8"
         ) from error
 
 
-def _read_object(text: str) -> dict[str, Any]:
+def read_object(data: bytes) -> dict[str, Any]:
+    """Return a JSON object that is strict JSON and names no key twice; raises InvalidInput."""
+    text = _decoded(data)
     if "\x00" in text:
         raise InvalidInput(f"contains a NUL byte (column {text.index(chr(0)) + 1}): remove it")
     try:
@@ -126,7 +128,7 @@ def _read_object(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise InvalidInput("a number has more digits than anybody needs") from error
     if not isinstance(value, dict):
-        raise InvalidInput(f"a motion is an object, {{...}}, not {_kind(value)}")
+        raise InvalidInput(f"must be an object, {{...}}, not {_kind(value)}")
     if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(MAX_DEPTH, value):
         raise InvalidInput(f"nested more than {MAX_DEPTH} levels deep")
     return value

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from governance_flow.domain.events import OrchestratorError
     from governance_flow.domain.motion import Motion
     from governance_flow.domain.pipeline import Halt, Pipeline
     from governance_flow.domain.states import GovernanceState
@@ -133,9 +134,14 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
         action_who=who,
         action_what=what,
         action_by=by,
-        blocking_issues=(f"{block.error.error_type}: {block.error.message}",) if block else (),
-        last_error=f"{error.error_type}: {error.message}" if error else None,
+        blocking_issues=(headline(block.error),) if block else (),
+        last_error=headline(error) if error else None,
     )
+
+
+def headline(error: OrchestratorError) -> str:
+    """Return the error in one line; its message may go on with a traceback."""
+    return f"{error.error_type}: {error.message.splitlines()[0] if error.message else ''}"
 
 
 def _action_of(motion: Motion) -> tuple[ActionKind, str, str, datetime | None]:
@@ -155,7 +161,7 @@ def _action_of(motion: Motion) -> tuple[ActionKind, str, str, datetime | None]:
                 what += f", not before {routing.not_before:%Y-%m-%d %H:%M:%S} UTC"
             return ActionKind.BRANCH, routing.service, what, routing.deadline
         case AwaitPerson(error):
-            what = f"resolve (retry, return or review) {error.error_type}: {error.message}"
+            what = f"resolve (retry, return or review) {headline(error)}"
             return ActionKind.PERSON, PERSON, what, None
         case AwaitOrchestrator():
             return ActionKind.ORCHESTRATOR, "the orchestrator", "apply what was recorded", None

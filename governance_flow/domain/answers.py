@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from governance_flow.domain.errors import CorruptStream
+from governance_flow.domain.escalation import ErrorEscalationStrategy
 from governance_flow.domain.events import (
     BranchCompleted,
+    MotionEvent,
     MotionRouted,
     OrchestratorError,
     TransitionWitnessed,
     ViolationWitnessed,
 )
-
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from governance_flow.domain.escalation import ErrorEscalationStrategy
-    from governance_flow.domain.events import MotionEvent
-    from governance_flow.domain.states import GovernanceState
+from governance_flow.domain.states import GovernanceState
 
 
 class AnswerStatus(StrEnum):

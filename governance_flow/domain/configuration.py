@@ -270,8 +270,7 @@ class FlowConfiguration(ConfigurationModel):
 
         Equal configurations give equal bytes, and ``model_validate_json`` reads them back.
         """
-        plain = self.model_dump(mode="json")
-        return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+        return _canonical(self.model_dump(mode="json"))
 
     def digest(self) -> str:
         """Return the SHA-256 of ``canonical_json`` in hexadecimal.
@@ -279,3 +278,12 @@ class FlowConfiguration(ConfigurationModel):
         It is computed anew at each call; who needs it often keeps it.
         """
         return hashlib.sha256(self.canonical_json()).hexdigest()
+
+
+def digest_of_configuration(plain: Mapping[str, Any]) -> str:
+    """Return the digest of a configuration as events hold it, which may be of an older shape."""
+    return hashlib.sha256(_canonical(plain)).hexdigest()
+
+
+def _canonical(plain: Mapping[str, Any]) -> bytes:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()

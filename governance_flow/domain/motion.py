@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, assert_never
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
 
 from governance_flow.domain.answers import Answer, AnswerStatus
 from governance_flow.domain.branches import (
@@ -21,9 +24,12 @@ from governance_flow.domain.escalation import (
 )
 from governance_flow.domain.events import (
     Authentication,
+    Ballot,
     BranchCompleted,
     EscalationResolved,
+    Json,
     MotionAmended,
+    MotionEvent,
     MotionIntroduced,
     MotionRouted,
     OrchestratorError,
@@ -40,13 +46,6 @@ from governance_flow.domain.states import (
     is_terminal,
     steps_undone,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from uuid import UUID
-
-    from governance_flow.domain.events import Ballot, Json, MotionEvent
 
 BLOCKING_STRATEGIES = frozenset(
     {ErrorEscalationStrategy.HALT_AND_ALERT, ErrorEscalationStrategy.CONCLAVE_REVIEW}
@@ -379,8 +378,11 @@ def _answered(motion: Motion, event: MotionEvent) -> Motion:
     """Let the answer to the latest completion tell of ``event`` too, if that caused it."""
     if not motion.answers:
         return motion
-    routing_id, answer = next(reversed(motion.answers.items()))
-    return replace(motion, answers={**motion.answers, routing_id: answer.after(event)})
+    routing_id, first = next(reversed(motion.answers.items()))
+    answer = first.after(event)
+    if answer is first:
+        return motion
+    return replace(motion, answers={**motion.answers, routing_id: answer})
 
 
 def _require_routing(motion: Motion, routing_id: UUID) -> Motion:

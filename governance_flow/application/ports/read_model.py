@@ -28,6 +28,40 @@ class PipelineCounts:
     finished: int
 
 
+@dataclass(frozen=True, slots=True)
+class TimeInState:
+    """How long motions have stayed in a state, added up over all that have left it."""
+
+    seconds: float
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityTotals:
+    """What has ever happened, for metrics. Labels come from closed sets.
+
+    ``errors`` counts by error type ("other" for types that are not listed) and strategy,
+    ``retries`` by service, ``violations`` by kind.
+    """
+
+    transitions: Mapping[tuple[GovernanceState, GovernanceState], int]
+    errors: Mapping[tuple[str, str], int]
+    retries: Mapping[str, int]
+    violations: Mapping[str, int]
+    time_in_state: Mapping[GovernanceState, TimeInState]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedMotion:
+    """A motion that a projection has stopped following, at which event, and why."""
+
+    projection: str
+    motion_id: UUID
+    position: int
+    topic: str
+    reason: str
+
+
 class ReadModel(Protocol):
     """Rows derived from the events, never ahead of them."""
 
@@ -55,4 +89,12 @@ class ReadModel(Protocol):
 
         ``after`` is the introduction time in microseconds and the id of the last motion seen.
         """
+        ...
+
+    async def totals(self) -> ActivityTotals:
+        """Return what has happened since the beginning of the log."""
+        ...
+
+    async def parked(self, *, limit: int) -> list[ParkedMotion]:
+        """Return at most ``limit`` motions that a projection does not follow any more."""
         ...

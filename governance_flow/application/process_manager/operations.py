@@ -18,7 +18,7 @@ from governance_flow.application.ports.assignments import (
     OpenAssignment,
     OutboxAlert,
 )
-from governance_flow.application.summaries import summarise
+from governance_flow.application.summaries import headline, summarise
 from governance_flow.application.times import from_us, to_us
 from governance_flow.domain.escalation import ErrorEscalationStrategy
 from governance_flow.domain.events import OrchestratorError, PipelineHalted, PipelineResumed
@@ -193,7 +193,7 @@ def _motion_alerts(changes: Iterable[MotionChange]) -> list[Alert]:
             alert_id=str(item.event.event_id),
             kind=AlertKind.MOTION_HALTED,
             message=f"motion {change.motion_id} ({change.after.title}) waits for a person: "
-            f"{item.event.error_type}: {item.event.message}",
+            + headline(item.event),
             raised_at=item.event.timestamp,
             motion_id=change.motion_id,
         )

@@ -157,9 +157,7 @@ class Worker:
             asyncio.create_task(waiting)
             for waiting in (
                 self._wake.wait(),
-                self._store.wait_for_append(
-                    after_position=head.position, timeout_seconds=seconds
-                ),
+                self._store.wait_for_append(after_position=head.position, timeout_seconds=seconds),
                 self._wait_for_work(seconds),
             )
         ]

@@ -29,7 +29,12 @@ from governance_flow.domain.errors import (
     Refused,
 )
 from governance_flow.domain.escalation import Resolution
-from governance_flow.domain.events import Actor, Authentication, MotionIntroduced
+from governance_flow.domain.events import (
+    PIPELINE_ID,
+    Actor,
+    Authentication,
+    MotionIntroduced,
+)
 from governance_flow.domain.states import GovernanceState
 
 if TYPE_CHECKING:
@@ -90,6 +95,7 @@ class FlowOrchestratorService:
 
     async def introduce_motion(
         self,
+        /,
         *,
         title: str,
         text: str,
@@ -100,6 +106,32 @@ class FlowOrchestratorService:
         **metadata: Any,
     ) -> UUID:
         """Put a motion before the assembly and return its id."""
+        motion_id, _ = await self.introduce(
+            motion_id,
+            title=title,
+            text=text,
+            introduced_by=introduced_by,
+            reference=reference,
+            ballots=ballots,
+            metadata=metadata,
+        )
+        return motion_id
+
+    async def introduce(
+        self,
+        motion_id: UUID | None,
+        *,
+        title: str,
+        text: str,
+        introduced_by: str,
+        reference: str | None,
+        ballots: Mapping[str, str] | None,
+        metadata: Mapping[str, Any],
+    ) -> tuple[UUID, bool]:
+        """Do as ``introduce_motion``; say besides whether it is new, or was there just the same."""
+        if motion_id == PIPELINE_ID:
+            msg = f"motion_id {motion_id} is the pipeline's own: leave it out, or give another"
+            raise InvalidInput(msg, field="motion_id")
         if reference is not None:
             reference = text_field("reference", reference, max_characters=MAX_TITLE_CHARACTERS)
         person = named("introduced_by", introduced_by)
@@ -123,7 +155,8 @@ class FlowOrchestratorService:
             await self._motions.append(draft, halt_epoch=None)
         except ConcurrencyConflict:
             await self._require_same(draft.loaded.motion)
-        return draft.loaded.motion.id
+            return draft.loaded.motion.id, False
+        return draft.loaded.motion.id, True
 
     async def _require_same(self, motion: Motion) -> None:
         """Raise MotionAlreadyExists unless the motion there was introduced just like this one."""

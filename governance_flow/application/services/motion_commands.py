@@ -10,7 +10,13 @@ from governance_flow.domain.decisions.context import Context
 from governance_flow.domain.decisions.escalations import witness_failure
 from governance_flow.domain.decisions.proceed import proceed
 from governance_flow.domain.errors import ConcurrencyConflict, HaltEpochMoved
-from governance_flow.domain.events import SYSTEM, MotionEvent, OrchestratorError, Proposal
+from governance_flow.domain.events import (
+    SYSTEM,
+    MotionEvent,
+    MotionRouted,
+    OrchestratorError,
+    Proposal,
+)
 from governance_flow.domain.motion import Motion
 
 if TYPE_CHECKING:
@@ -92,6 +98,8 @@ class MotionCommands:
             draft = await self._draft(loaded, decision, ctx)
             if not draft.events:
                 return Done(loaded, (), pipeline.halted)
+            if any(isinstance(event, MotionRouted) for event in draft.events):
+                await self._pipelines.adopt()
             try:
                 done = await self._motions.append(
                     draft,

@@ -6,8 +6,17 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
+import structlog
+
+from governance_flow.application.loaded import Loaded
 from governance_flow.application.ports.event_store import Append
-from governance_flow.domain.errors import GovernanceFlowError, UnknownMotion, WitnessFailed
+from governance_flow.application.ports.snapshots import SNAPSHOT_EVERY
+from governance_flow.domain.errors import (
+    GovernanceFlowError,
+    StoreError,
+    UnknownMotion,
+    WitnessFailed,
+)
 from governance_flow.domain.events import (
     MotionEvent,
     MotionIntroduced,
@@ -29,21 +38,11 @@ if TYPE_CHECKING:
         StoredEvent,
     )
     from governance_flow.application.ports.mapper import EventMapper
+    from governance_flow.application.ports.snapshots import Snapshots
     from governance_flow.application.services.witnessing import Witnessing
     from governance_flow.domain.events import OrchestratorError, Proposal
 
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A motion at a version, with its chain of statements."""
-
-    motion: Motion
-    chain: WitnessChain
-
-    @property
-    def version(self) -> int:
-        """The version of the stream this was folded from."""
-        return self.motion.version
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,18 @@ class Motions:
     """
 
     def __init__(
-        self, store: EventStore, mapper: EventMapper, witnessing: Witnessing, keep: int = 2000
+        self,
+        store: EventStore,
+        mapper: EventMapper,
+        witnessing: Witnessing,
+        snapshots: Snapshots,
+        *,
+        keep: int = 2000,
     ) -> None:
         self._store = store
         self._mapper = mapper
         self._witnessing = witnessing
+        self._snapshots = snapshots
         self._keep = keep
         self._kept: OrderedDict[UUID, Loaded] = OrderedDict()
 
@@ -82,14 +88,23 @@ class Motions:
         if kept is not None and not fresh:
             self._kept.move_to_end(motion_id)
             return kept
-        after = kept.version if kept else 0
-        stored = await self._store.read_stream(motion_id, after_version=after)
-        loaded = self.fold(kept, stored)
+        loaded = await self._read(motion_id, kept)
         if loaded is None:
             msg = f"there is no motion {motion_id} in this store"
             raise UnknownMotion(msg, motion_id=motion_id)
         self._remember(loaded)
         return loaded
+
+    async def _read(self, motion_id: UUID, known: Loaded | None) -> Loaded | None:
+        """Fold what follows on ``known``; a long stream goes on from its snapshot."""
+        if known is None:
+            first = await self._store.read_stream(motion_id, up_to_version=SNAPSHOT_EVERY)
+            if len(first) < SNAPSHOT_EVERY:
+                return self.fold(None, first)
+            known = await self._snapshots.latest(motion_id) or self.fold(None, first)
+        after = known.version if known else 0
+        rest = await self._store.read_stream(motion_id, after_version=after)
+        return self.fold(known, rest)
 
     def forget(self, motion_id: UUID) -> None:
         """Drop what is kept of a motion, because it has proved stale."""
@@ -170,7 +185,16 @@ class Motions:
             self.forget(append.stream_id)
             raise
         self._remember(draft.loaded)
+        if draft.loaded.version // SNAPSHOT_EVERY > draft.base_version // SNAPSHOT_EVERY:
+            await self._keep_snapshot(draft.loaded)
         return draft.loaded
+
+    async def _keep_snapshot(self, loaded: Loaded) -> None:
+        try:
+            await self._snapshots.keep(loaded)
+        except StoreError as error:
+            # The events are committed; without the snapshot the next load takes longer.
+            log.warning("snapshot not kept", motion_id=str(loaded.motion.id), why=str(error))
 
     def _plus(self, draft: Draft, event: MotionEvent) -> Draft:
         loaded = draft.loaded

@@ -56,6 +56,7 @@ class Pipelines:
         self._max_conflicts = configuration.limits.max_append_conflicts
         self._pipeline = Pipeline()
         self._known = False
+        self._adopted = False
         self.configuration = configuration
         self.digest = configuration.digest()
         self._configurations = {self.digest: configuration}
@@ -95,7 +96,12 @@ class Pipelines:
         return known
 
     async def adopt(self) -> None:
-        """Record this process's configuration as the one in force, if it is another."""
+        """Record this process's configuration as the one in force, if it is another.
+
+        Called before a routing refers to it; once done, it costs nothing.
+        """
+        if self._adopted:
+            return
 
         def decide(pipeline: Pipeline) -> PipelineEvent | None:
             if pipeline.configuration == self.digest:
@@ -107,6 +113,7 @@ class Pipelines:
             )
 
         await self.record(decide)
+        self._adopted = True
 
     async def halt(self, by: Actor, reason: str) -> bool:
         """Halt the pipeline; returns False if it was halted already."""

@@ -16,7 +16,7 @@ from governance_flow.infrastructure.database.base import AnyDatabase, StoreTrans
 
 _PACKAGE = "governance_flow.infrastructure"
 
-_FILES = ("0001_events.sql", "0002_operations.sql")
+_FILES = ("0001_events.sql", "0002_operations.sql", "0003_snapshots.sql")
 
 APPLICATION_ID = 0x47464C57
 """Marks an SQLite file as ours: "GFLW"."""

@@ -20,27 +20,48 @@ RV = TypeVar("RV")
 _DEFAULTS = {
     "application_name": "governance-flow",
     "connect_timeout": "10",
-    # A peer that vanished without a word is noticed in about half a minute, by either side.
+    # A server that vanished without a word is noticed in about half a minute.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
 
+_SERVER_KEEPALIVES = {
+    # And so is a client, by the server.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the server may take before a transaction is given up, in seconds.
+    """How long things may take before they are given up, in seconds.
 
-    ``answer`` bounds the wait for one answer on our side, for a server that is frozen rather than
-    slow; ``idle`` is when the server gives up on a client that vanished inside a transaction, and
-    with that lets go of its locks.
+    ``statement`` and ``lock`` bound what the server does for us. ``idle`` and ``transaction`` are
+    for the case that we vanish: then the server must end our transaction, which may hold the head
+    row and with that everybody up. ``answer`` is for the case that the server vanishes.
     """
 
     statement: float = 30.0
     lock: float = 10.0
     idle: float = 20.0
+    transaction: float = 60.0
     answer: float = 40.0
+
+    def server_settings(self) -> dict[str, str]:
+        """Return the bounds as settings of a session."""
+        bounds = {
+            "statement_timeout": self.statement,
+            "lock_timeout": self.lock,
+            "idle_in_transaction_session_timeout": self.idle,
+            # Between two messages of one pipeline a session does not count as idle.
+            "transaction_timeout": self.transaction,
+        }
+        settings = {name: str(round(1000 * seconds)) for name, seconds in bounds.items()}
+        return settings | _SERVER_KEEPALIVES
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -121,15 +142,11 @@ class Server:
         return connection
 
     def _set_up(self, connection: Connection) -> None:
-        limits = {
-            "statement_ms": self.timeouts.statement,
-            "lock_ms": self.timeouts.lock,
-            "idle_ms": self.timeouts.idle,
-        }
         queries = load_queries("governance_flow.infrastructure", "sql/session.sql", "postgres")
+        settings = self.timeouts.server_settings()
         connection.autocommit = True
         row = connection.execute(
-            queries.set_up, {name: str(round(1000 * limit)) for name, limit in limits.items()}
+            queries.set_up, {"names": list(settings), "values": list(settings.values())}
         ).fetchone()
         connection.autocommit = False
         if row is not None and row[0]:

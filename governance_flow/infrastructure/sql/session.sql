@@ -1,11 +1,11 @@
 -- What a session with PostgreSQL asks for itself.
 
 -- name: set_up (postgres)
--- Bounds on how long things may take, in milliseconds; tells whether this is a replica.
-SELECT pg_is_in_recovery(),
-       set_config('statement_timeout', :statement_ms, false),
-       set_config('lock_timeout', :lock_ms, false),
-       set_config('idle_in_transaction_session_timeout', :idle_ms, false);
+-- Tells whether this is a replica, and sets bounds on how long things may take, those that this
+-- version of the server knows (transaction_timeout came with 17).
+SELECT pg_is_in_recovery(), count(set_config(known.name, bound.value, false))
+  FROM unnest(:names::text[], :values::text[]) AS bound (name, value)
+  JOIN pg_settings AS known ON known.name = bound.name;
 
 -- name: read_clock (postgres)
 -- The time. Not now(): that stands still from BEGIN on, before the locks were taken.

@@ -1,0 +1,116 @@
+"""What is derived from the log, compared with the log: the read model, and the workers' lists."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from governance_flow.application.audit.faults import Check, Fault
+from governance_flow.application.audit.folding import motion_at
+from governance_flow.application.audit.tally import Recent
+from governance_flow.application.process_manager.reconciling import WITHOUT_ROW
+from governance_flow.application.summaries import summarise
+from governance_flow.application.times import from_us
+from governance_flow.domain.errors import StoreError
+from governance_flow.domain.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from uuid import UUID
+
+    from governance_flow.application.ports.audit import (
+        OperationalRows,
+        ReadModelCheck,
+        ReadModelSnapshot,
+    )
+    from governance_flow.application.ports.event_store import EventStore, Head
+    from governance_flow.application.ports.mapper import EventMapper
+    from governance_flow.application.ports.read_model import PipelineCounts, ReadModel
+    from governance_flow.domain.motion import Motion
+
+RECENT = timedelta(hours=24)
+_ROUNDS_MAX = 5
+
+
+class ReadModelSide:
+    """The read model at one position: its rows, its counters, and its counts of the last day."""
+
+    def __init__(self, read_model: ReadModel, check: ReadModelCheck[Any]) -> None:
+        self._read_model = read_model
+        self.check = check
+
+    async def stand(self, head: Head) -> tuple[ReadModelSnapshot, PipelineCounts, Recent]:
+        """Bring the read model up to the head, and return where it stands then.
+
+        Raises whatever keeps it from getting there.
+        """
+        since = from_us(head.committed_at_us).replace(microsecond=0) - RECENT
+        for _ in range(_ROUNDS_MAX - 1):
+            await self._read_model.catch_up(head.position)
+            counts = await self._read_model.counts(since=since)
+            snapshot = await self.check.snapshot()
+            if snapshot.position == counts.position:
+                return snapshot, counts, Recent(since)
+        raise StoreError(
+            f"the read model moved {_ROUNDS_MAX} times while it was looked at; try again"
+        )
+
+
+def recent_differs(counts: PipelineCounts, recent: Recent) -> Iterator[Fault]:
+    """Compare the counts of the last day with those of the replay."""
+    for name, stands, should in (
+        ("completions", counts.completions, recent.completions),
+        ("failures", counts.failures, recent.failures),
+        ("finished motions", counts.finished, recent.finished),
+    ):
+        if stands != should:
+            message = f"recent {name} should be {should}, but is {stands}"
+            yield Fault(Check.READ_MODEL, f"the read model: {message}")
+
+
+class ListsCheck:
+    """Looks for motions that wait for a branch or the orchestrator, and stand on no list."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        mapper: EventMapper,
+        read_model: ReadModel,
+        operations: OperationalRows,
+    ) -> None:
+        self._store = store
+        self._mapper = mapper
+        self._read_model = read_model
+        self._operations = operations
+
+    async def lost(self, motions: Sequence[UUID]) -> list[Fault]:
+        """Name those of the waiting motions that nobody would ever come to."""
+        return [
+            Fault(
+                Check.OPERATIONS,
+                "it waits for a branch or for the orchestrator, but stands on no list of theirs; "
+                "a running worker puts it back",
+                stream_id=str(motion_id),
+            )
+            for motion_id in await self._operations.missing(motions)
+            if await self._is_lost(motion_id)
+        ]
+
+    async def _is_lost(self, motion_id: UUID) -> bool:
+        """Look again until the motion stood still while it was looked at."""
+        for _ in range(_ROUNDS_MAX):
+            head = await self._store.head()
+            await self._read_model.catch_up(head.position)
+            motion = await motion_at(self._store, self._mapper, motion_id, head.position)
+            if motion is None or not waits_on_a_list(motion):
+                return False
+            if not await self._operations.missing([motion_id]):
+                return False
+            if not await self._store.read_stream(motion_id, after_version=motion.version):
+                return True
+        return False
+
+
+def waits_on_a_list(motion: Motion) -> bool:
+    """Whether the motion must stand on the list of a branch or of the orchestrator."""
+    return summarise(motion, Pipeline()).action_kind not in WITHOUT_ROW

@@ -1,0 +1,1 @@
+"""The branch services: the built-in ones and the adapters to those elsewhere."""

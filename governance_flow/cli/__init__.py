@@ -1,0 +1,5 @@
+"""The command line: ``governance-flow``."""
+
+from governance_flow.cli.app import app, main
+
+__all__ = ["app", "main"]

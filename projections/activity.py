@@ -1,0 +1,215 @@
+"""The projection "activity": what happened in the last 24 hours, and how often it ever did.
+
+What happened lately is counted in buckets of a second, a minute and an hour, by the time the event
+itself carries, so a window of any length costs some 150 rows a kind to add up. A window begins with
+the full second in which its first moment lies; one that begins on a full second is exact. Buckets
+older than two days are dropped, so their number is bounded however busy the pipeline is. Totals are
+for metrics: they only ever grow, and their labels come from closed sets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from governance_flow.application.times import to_us
+from governance_flow.domain.branches import SERVICE_BRANCH
+from governance_flow.domain.escalation import ERROR_TYPE_MAP
+from governance_flow.domain.events import (
+    BranchCompleted,
+    EscalationResolved,
+    MotionAmended,
+    MotionIntroduced,
+    MotionRouted,
+    OrchestratorError,
+    TransitionWitnessed,
+    ViolationWitnessed,
+)
+from governance_flow.domain.states import is_terminal
+from projections.tables import generation_queries, run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from governance_flow.application.ports.database import Transaction
+    from governance_flow.application.ports.projection import Batch, MotionChange
+    from governance_flow.application.queries import Queries
+    from governance_flow.domain.events import MotionEvent
+
+NAME = "activity"
+OTHER = "other"
+"""The label of whatever is not in a closed set: error types are free text."""
+
+WIDTHS_SECONDS = (1, 60, 3600)
+KEPT_SECONDS = 2 * 24 * 3600
+"""Twice the window that is asked for, so that clocks may differ."""
+
+_MICROSECONDS = 1_000_000
+
+
+class Kind(StrEnum):
+    """What is counted by time."""
+
+    COMPLETION = "completion"
+    FAILURE = "failure"
+    FINISHED = "finished"
+
+
+class TotalKind(StrEnum):
+    """What is counted altogether, and under which labels."""
+
+    TRANSITIONS = "transitions"
+    """from state, to state"""
+    ERRORS = "errors"
+    """error type, strategy"""
+    RETRIES = "retries"
+    """service"""
+    VIOLATIONS = "violations"
+    """kind"""
+    STATES_LEFT = "states_left"
+    """state"""
+    MICROSECONDS_IN_STATE = "microseconds_in_state"
+    """state"""
+
+
+class Bucket(NamedTuple):
+    """A stretch of time, and what happened in it."""
+
+    width_seconds: int
+    start_s: int
+    kind: Kind
+
+
+class Total(NamedTuple):
+    """What has happened altogether, under two labels (empty where there is none)."""
+
+    kind: TotalKind
+    first: str
+    second: str = ""
+
+
+class ActivityProjection:
+    """Keeps the buckets and the totals."""
+
+    name = NAME
+
+    def create(self, tx: Transaction, generation: int) -> None:
+        """Make the tables of a generation if they are not there."""
+        run_all(tx, queries(tx, generation), "create_")
+
+    def drop(self, tx: Transaction, generation: int) -> None:
+        """Drop the tables of a generation."""
+        run_all(tx, queries(tx, generation), "drop_")
+
+    def apply(self, tx: Transaction, batch: Batch, generation: int) -> None:
+        """Count what happened in the batch, and forget what is too old."""
+        sql = queries(tx, generation)
+        buckets: Counter[Bucket] = Counter()
+        totals: Counter[Total] = Counter()
+        for change in batch.motions:
+            for item in change.events:
+                buckets.update(buckets_of(item.event))
+            totals.update(totals_of(change))
+        _add(tx, sql, totals)
+        if buckets:
+            # The earlier of two clocks: one that runs ahead must not make us forget the others.
+            newest_s = max(bucket.start_s for bucket in buckets)
+            kept_from_s = min(newest_s, batch.committed_at_us // _MICROSECONDS) - KEPT_SECONDS
+            _fill(tx, sql, {b: n for b, n in buckets.items() if b.start_s >= kept_from_s})
+            for width_seconds in WIDTHS_SECONDS:
+                tx.execute(
+                    sql.prune_buckets, {"width_seconds": width_seconds, "before_s": kept_from_s}
+                )
+
+
+def queries(tx: Transaction, generation: int) -> Queries:
+    """Return the statements for the tables of a generation."""
+    return generation_queries("sql/activity.sql", tx.dialect, generation)
+
+
+def window(since: datetime) -> dict[str, int]:
+    """Return the parameters of ``count_since``: where seconds, minutes and hours take over."""
+    since_s = to_us(since) // _MICROSECONDS
+    minute_s = -(-since_s // 60) * 60
+    return {"since_s": since_s, "minute_s": minute_s, "hour_s": -(-minute_s // 3600) * 3600}
+
+
+def buckets_of(event: MotionEvent) -> Iterator[Bucket]:
+    """Yield the buckets an event belongs in, one of each width; none if it is not counted."""
+    kind = _kind(event)
+    if kind is not None:
+        second = to_us(event.timestamp) // _MICROSECONDS
+        for width_seconds in WIDTHS_SECONDS:
+            yield Bucket(width_seconds, second - second % width_seconds, kind)
+
+
+def totals_of(change: MotionChange) -> Counter[Total]:
+    """Return what the events of a change add to the totals."""
+    totals: Counter[Total] = Counter()
+    entered_us = to_us(change.before.entered_state_at) if change.before is not None else None
+    for item in change.events:
+        match item.event:
+            case MotionIntroduced() as event:
+                entered_us = to_us(event.timestamp)
+            case TransitionWitnessed() as event:
+                left_us = to_us(event.timestamp)
+                totals[Total(TotalKind.TRANSITIONS, event.from_state, event.to_state)] += 1
+                totals[Total(TotalKind.STATES_LEFT, event.from_state)] += 1
+                # Never negative, though two machines' clocks may say so.
+                stayed_us = max(0, left_us - entered_us) if entered_us is not None else 0
+                totals[Total(TotalKind.MICROSECONDS_IN_STATE, event.from_state)] += stayed_us
+                entered_us = left_us
+            case OrchestratorError() as event:
+                known = event.error_type if event.error_type in ERROR_TYPE_MAP else OTHER
+                totals[Total(TotalKind.ERRORS, known, event.strategy)] += 1
+            case MotionRouted() as event if event.attempt > 1:
+                service = event.service if event.service in SERVICE_BRANCH else OTHER
+                totals[Total(TotalKind.RETRIES, service)] += 1
+            case ViolationWitnessed() as event:
+                totals[Total(TotalKind.VIOLATIONS, event.kind)] += 1
+            case MotionRouted() | BranchCompleted() | EscalationResolved() | MotionAmended():
+                pass
+            case _:
+                assert_never(item.event)
+    return totals
+
+
+def _kind(event: MotionEvent) -> Kind | None:
+    match event:
+        case BranchCompleted() if event.success:
+            return Kind.COMPLETION
+        case OrchestratorError():
+            return Kind.FAILURE
+        case TransitionWitnessed() if is_terminal(event.to_state):
+            return Kind.FINISHED
+        case _:
+            return None
+
+
+def _fill(tx: Transaction, sql: Queries, amounts: Mapping[Bucket, int]) -> None:
+    rows = [
+        {"width_seconds": b.width_seconds, "start_s": b.start_s, "kind": b.kind.value, "amount": n}
+        for b, n in sorted(amounts.items())
+    ]
+    if not rows:
+        return
+    if tx.dialect == "postgres":
+        tx.execute(sql.fill_buckets, {name: [row[name] for row in rows] for name in rows[0]})
+    else:
+        tx.execute_many(sql.fill_bucket, rows)
+
+
+def _add(tx: Transaction, sql: Queries, amounts: Mapping[Total, int]) -> None:
+    rows = [
+        {"total": t.kind.value, "first": str(t.first), "second": str(t.second), "amount": n}
+        for t, n in sorted(amounts.items())
+        if n
+    ]
+    if not rows:
+        return
+    if tx.dialect == "postgres":
+        tx.execute(sql.add_totals, {name: [row[name] for row in rows] for name in rows[0]})
+    else:
+        tx.execute_many(sql.add_total, rows)

@@ -1,0 +1,140 @@
+"""The projection "motions": every motion as people are shown it, and counters over all of them.
+
+A row is what ``summarise`` says of the motion, which depends on the halts of the pipeline too: they
+move the deadlines of motions that nothing else happens to. The counters change by the difference
+between a motion before and after a batch, so that nothing ever has to be counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from governance_flow.application.summaries import summarise
+from governance_flow.application.times import to_us
+from governance_flow.domain.events import PipelineResumed
+from projections.motion_rows import COLUMNS, row_of
+from projections.tables import generation_queries, run_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from governance_flow.application.ports.database import Transaction
+    from governance_flow.application.ports.projection import Batch
+    from governance_flow.application.queries import Queries
+    from governance_flow.application.summaries import MotionSummary
+    from governance_flow.domain.pipeline import Interval
+
+NAME = "motions"
+BLOCKED = "blocked"
+WAITING = "waiting"
+
+Span = tuple[int, int]
+"""From when to when, in microseconds."""
+
+
+class MotionsProjection:
+    """Keeps a row for each motion, and the counters."""
+
+    name = NAME
+
+    def create(self, tx: Transaction, generation: int) -> None:
+        """Make the tables of a generation if they are not there."""
+        run_all(tx, queries(tx, generation), "create_")
+
+    def drop(self, tx: Transaction, generation: int) -> None:
+        """Drop the tables of a generation."""
+        run_all(tx, queries(tx, generation), "drop_")
+
+    def apply(self, tx: Transaction, batch: Batch, generation: int) -> None:
+        """Bring the rows and the counters to the end of the batch."""
+        sql = queries(tx, generation)
+        # Before the rows of this batch: those are computed with the halts that have ended.
+        for start_us, end_us in newly_paused(batch):
+            tx.execute(sql.move_deadlines, {"start_us": start_us, "end_us": end_us})
+        changed: Counter[str] = Counter()
+        rows = []
+        for change in batch.motions:
+            if change.after is None:
+                continue
+            if change.before is not None:
+                changed.subtract(tally(summarise(change.before, batch.pipeline)))
+            after = summarise(change.after, batch.pipeline)
+            changed.update(tally(after))
+            rows.append(row_of(after))
+        _upsert(tx, sql, rows)
+        _count(tx, sql, changed)
+
+
+def queries(tx: Transaction, generation: int) -> Queries:
+    """Return the statements for the tables of a generation."""
+    return generation_queries("sql/motions.sql", tx.dialect, generation)
+
+
+def tally(summary: MotionSummary) -> Counter[str]:
+    """Return what a motion adds to the counters, which are named by state, or as above."""
+    counted = Counter({summary.state.value: 1})
+    if summary.blocked:
+        counted[BLOCKED] = 1
+    if summary.waiting:
+        counted[WAITING] = 1
+    return counted
+
+
+def newly_paused(batch: Batch) -> list[Span]:
+    """Return when time stood still in the halts that ended in this batch, and in none before.
+
+    Halts may overlap, because they carry the clocks of several machines; no moment is counted
+    twice, as ``time_paused`` counts none twice.
+    """
+    resumed = sum(isinstance(item.event, PipelineResumed) for item in batch.pipeline_events)
+    if not resumed:
+        return []
+    ended = [span for halt in batch.pipeline.halts if (span := _span(halt)) is not None]
+    spans = []
+    for number in range(len(ended) - resumed, len(ended)):
+        spans += _outside(ended[number], ended[:number])
+    return spans
+
+
+def _span(halt: Interval) -> Span | None:
+    return None if halt.end is None else (to_us(halt.start), to_us(halt.end))
+
+
+def _outside(span: Span, covered: Iterable[Span]) -> list[Span]:
+    """Return the parts of a span that none of the others cover."""
+    start, end = span
+    parts = []
+    for other_start, other_end in sorted(covered):
+        if other_end <= other_start:
+            # Resumed by a clock that was behind the one that halted: no time at all.
+            continue
+        if start < min(other_start, end):
+            parts.append((start, min(other_start, end)))
+        start = max(start, other_end)
+    if start < end:
+        parts.append((start, end))
+    return parts
+
+
+def _upsert(tx: Transaction, sql: Queries, rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    if tx.dialect == "postgres":
+        tx.execute(sql.upsert_motions, {name: [row[name] for row in rows] for name in COLUMNS})
+    else:
+        tx.execute_many(sql.upsert_motion, rows)
+
+
+def _count(tx: Transaction, sql: Queries, changed: Counter[str]) -> None:
+    # In order of name: two transactions that update the same rows never wait in a circle.
+    amounts = sorted((name, amount) for name, amount in changed.items() if amount)
+    if not amounts:
+        return
+    if tx.dialect == "postgres":
+        names, numbers = zip(*amounts, strict=True)
+        tx.execute(sql.count, {"counter": list(names), "amount": list(numbers)})
+    else:
+        tx.execute_many(
+            sql.count_one, [{"counter": name, "amount": amount} for name, amount in amounts]
+        )

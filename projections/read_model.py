@@ -1,0 +1,172 @@
+"""The read model: answers about all motions, from rows that the projections maintain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from governance_flow.application.ports.read_model import (
+    ActivityTotals,
+    ParkedMotion,
+    PipelineCounts,
+    TimeInState,
+)
+from governance_flow.application.times import from_us
+from governance_flow.domain.states import GovernanceState
+from projections import activity, motions
+from projections.activity import Kind, Total, TotalKind
+from projections.lag import lag_of
+from projections.reading import read_live, summaries
+from projections.registry import parked_live
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from governance_flow.application.ports.database import Database, Row, Transaction
+    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.projection import Follower
+    from governance_flow.application.summaries import MotionSummary
+    from projections.reading import Live
+    from projections.registry import Generation
+
+BEGINNING_US = -(2**63)
+_MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the counters and buckets say, and how far the older of the two has come."""
+
+    behind: Generation
+    counters: Mapping[str, int]
+    oldest_introduced_at: datetime | None
+    lately: Mapping[str, int]
+
+
+class SqlReadModel:
+    """The ReadModel port on the rows of the projections "motions" and "activity".
+
+    Each answer is of one moment: it is read in one transaction, from the generations that are
+    live in that transaction.
+    """
+
+    def __init__(self, database: Database, follower: Follower, store: EventStore) -> None:
+        self._database = database
+        self._follower = follower
+        self._store = store
+
+    async def catch_up(self, position: int) -> None:
+        """Return once every projection has applied all events up to ``position``."""
+        await self._follower.catch_up(position)
+
+    async def counts(self, *, since: datetime) -> PipelineCounts:
+        """Return the counters; completions, failures and finished motions from ``since`` on.
+
+        ``since`` is rounded down to a full second.
+        """
+
+        def read(tx: Transaction, live: Live) -> Counted:
+            kept = motions.queries(tx, live.motions.number)
+            oldest = tx.execute(kept.oldest_active)
+            lately = activity.queries(tx, live.activity.number)
+            return Counted(
+                behind=live.behind,
+                counters=_amounts(tx.execute(kept.read_counters)),
+                oldest_introduced_at=from_us(oldest[0][0]) if oldest else None,
+                lately=_amounts(tx.execute(lately.count_since, activity.window(since))),
+            )
+
+        counted = await read_live(self._database, read)
+        counters, lately = counted.counters, counted.lately
+        lag = await lag_of(counted.behind, self._store)
+        return PipelineCounts(
+            position=counted.behind.position,
+            behind_events=lag.events,
+            behind_seconds=lag.seconds,
+            by_state={state: counters.get(state, 0) for state in GovernanceState},
+            blocked=counters.get(motions.BLOCKED, 0),
+            waiting=counters.get(motions.WAITING, 0),
+            oldest_introduced_at=counted.oldest_introduced_at,
+            completions=lately.get(Kind.COMPLETION, 0),
+            failures=lately.get(Kind.FAILURE, 0),
+            finished=lately.get(Kind.FINISHED, 0),
+        )
+
+    async def motions(
+        self,
+        *,
+        state: GovernanceState | None,
+        blocked: bool | None,
+        active: bool | None,
+        limit: int,
+        after: tuple[int, UUID] | None,
+    ) -> list[MotionSummary]:
+        """Return a page of motions ordered by when they were introduced, then by id."""
+        after_us, after_id = after or (BEGINNING_US, UUID(int=0))
+        params = {
+            "state": None if state is None else state.value,
+            "blocked": blocked,
+            "active": active,
+            "limit": limit,
+            "after_us": after_us,
+            "after_id": str(after_id),
+        }
+
+        def read(tx: Transaction, live: Live) -> list[MotionSummary]:
+            sql = motions.queries(tx, live.motions.number)
+            # The rarest condition picks the index; the others are looked at row by row.
+            if blocked:
+                query = sql.page_of_blocked
+            elif state is not None:
+                query = sql.page_in_state
+            elif active:
+                query = sql.page_of_active
+            else:
+                query = sql.page
+            return summaries(tx, tx.execute(query, params))
+
+        return await read_live(self._database, read)
+
+    async def totals(self) -> ActivityTotals:
+        """Return what has happened since the beginning of the log."""
+
+        def read(tx: Transaction, live: Live) -> dict[Total, int]:
+            rows = tx.execute(activity.queries(tx, live.activity.number).read_totals)
+            return {
+                Total(TotalKind(kind), first, second): int(amount)
+                for kind, first, second, amount in rows
+            }
+
+        return totals_from(await read_live(self._database, read))
+
+    async def parked(self, *, limit: int) -> list[ParkedMotion]:
+        """Return at most ``limit`` motions that a projection does not follow any more."""
+        return list(await self._database.read(lambda tx: parked_live(tx, limit)))
+
+
+def totals_from(amounts: dict[Total, int]) -> ActivityTotals:
+    """Return the totals in the shape of the port."""
+
+    def of(kind: TotalKind) -> list[tuple[str, str, int]]:
+        return [(t.first, t.second, n) for t, n in sorted(amounts.items()) if t.kind is kind]
+
+    stayed = {state: n for state, _, n in of(TotalKind.MICROSECONDS_IN_STATE)}
+    return ActivityTotals(
+        transitions={
+            (GovernanceState(first), GovernanceState(second)): n
+            for first, second, n in of(TotalKind.TRANSITIONS)
+        },
+        errors={(first, second): n for first, second, n in of(TotalKind.ERRORS)},
+        retries={service: n for service, _, n in of(TotalKind.RETRIES)},
+        violations={kind: n for kind, _, n in of(TotalKind.VIOLATIONS)},
+        time_in_state={
+            GovernanceState(state): TimeInState(stayed.get(state, 0) / _MICROSECONDS, n)
+            for state, _, n in of(TotalKind.STATES_LEFT)
+        },
+    )
+
+
+def _amounts(rows: Sequence[Row]) -> dict[str, int]:
+    return {name: int(amount) for name, amount in rows}
