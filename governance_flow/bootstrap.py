@@ -10,12 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from governance_flow.application.audit.derived import ListsCheck, ReadModelSide
+from governance_flow.application.audit.export import Exporter
+from governance_flow.application.audit.record import RecordCheck
+from governance_flow.application.audit.replay import Replayer
+from governance_flow.application.audit.verify import Auditor
 from governance_flow.application.ports.clock import Clock, IdSource, SystemClock
 from governance_flow.application.process_manager.agenda import AgendaKeeper
 from governance_flow.application.process_manager.alerting import Alerting
+from governance_flow.application.process_manager.background import Failures
 from governance_flow.application.process_manager.dispatching import Dispatcher
 from governance_flow.application.process_manager.operations import Operations
 from governance_flow.application.process_manager.reconciling import Reconciler
+from governance_flow.application.process_manager.reporting import Reporting
 from governance_flow.application.process_manager.worker import Worker
 from governance_flow.application.services.breaker import Breaker
 from governance_flow.application.services.completions import Completions
@@ -23,6 +30,7 @@ from governance_flow.application.services.external import ExternalAssignments
 from governance_flow.application.services.flow_orchestrator_service import (
     FlowOrchestratorService,
 )
+from governance_flow.application.services.health import Health
 from governance_flow.application.services.motion_commands import MotionCommands
 from governance_flow.application.services.motions import Motions
 from governance_flow.application.services.pipelines import Pipelines
@@ -33,6 +41,7 @@ from governance_flow.branches.knight import KnightWitness
 from governance_flow.branches.registry import build_branches
 from governance_flow.infrastructure.alerts import build_alert_sinks
 from governance_flow.infrastructure.assignments import SqlAssignmentStore
+from governance_flow.infrastructure.audit_log import SqlAuditLog
 from governance_flow.infrastructure.database.opening import open_database
 from governance_flow.infrastructure.group_commit import GroupCommitEventStore
 from governance_flow.infrastructure.mapper import JsonEventMapper
@@ -43,6 +52,7 @@ from projections.activity import ActivityProjection
 from projections.motions import MotionsProjection
 from projections.read_model import SqlReadModel
 from projections.rebuild import Rebuilder
+from projections.reconcile import ReadModelCheck
 from projections.runner import ProjectionRunner
 
 if TYPE_CHECKING:
@@ -81,6 +91,10 @@ class Flow:
     rebuilder: Rebuilder
     reconciler: Reconciler
     pipelines: Pipelines
+    auditor: Auditor
+    replayer: Replayer
+    exporter: Exporter
+    health: Health
     metrics: PrometheusMetrics
 
 
@@ -168,11 +182,18 @@ async def open_flow(  # noqa: PLR0913 - every port can be replaced
             new_id=new_id,
         )
         services = build_branches(
-            configuration, branches, environ=environ, earl=earl, clock=process_clock
+            configuration,
+            branches,
+            environ=environ,
+            earl=earl,
+            read_record=RecordCheck(store, mapper).problems,
+            clock=process_clock,
         )
         stack.push_async_callback(services.close)
         wake = asyncio.Event()
+        failures = Failures()
         reconciler = Reconciler(
+            store=store,
             database=database,
             assignments=assignments,
             operations=operations,
@@ -193,25 +214,38 @@ async def open_flow(  # noqa: PLR0913 - every port can be replaced
                 pipelines=pipelines,
                 read_model=read_model,
                 clock=process_clock,
+                failures=failures,
             ),
             dispatcher=Dispatcher(
                 database=database,
                 assignments=assignments,
                 motions=motions,
-                completions=completions,
+                reporting=Reporting(completions, configuration.worker.poll_seconds),
                 pipelines=pipelines,
                 services=services,
                 owner=worker_name or _worker_name(new_id),
                 policy=configuration.worker,
                 metrics=metrics,
+                failures=failures,
                 on_done=wake.set,
             ),
-            alerting=Alerting(assignments, pipelines, sinks, configuration.alerts.retry_seconds),
+            alerting=Alerting(
+                assignments=assignments,
+                pipelines=pipelines,
+                sinks=sinks,
+                retry_seconds=configuration.alerts.retry_seconds,
+                failures=failures,
+                on_done=wake.set,
+            ),
             reconciler=reconciler,
             policy=configuration.worker,
             clock=process_clock,
+            failures=failures,
             wake=wake,
         )
+        log = SqlAuditLog(database)
+        check = ReadModelCheck(database, store, mapper)
+        places = configuration.max_concurrent_motions
         yield Flow(
             address=address,
             configuration=configuration,
@@ -233,6 +267,15 @@ async def open_flow(  # noqa: PLR0913 - every port can be replaced
             rebuilder=Rebuilder(database, store, mapper, projections),
             reconciler=reconciler,
             pipelines=pipelines,
+            auditor=Auditor(
+                log,
+                mapper,
+                read_model=ReadModelSide(read_model, check),
+                lists=ListsCheck(store, log, mapper, read_model, assignments),
+            ),
+            replayer=Replayer(log, mapper, process_clock, places),
+            exporter=Exporter(log, mapper),
+            health=Health(store, read_model, assignments, process_clock, places),
             metrics=metrics,
         )
 

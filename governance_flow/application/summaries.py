@@ -26,10 +26,10 @@ from governance_flow.domain.next_action import (
 from governance_flow.domain.pipeline import time_paused
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from uuid import UUID
 
-    from governance_flow.domain.events import OrchestratorError
+    from governance_flow.domain.events import MotionRouted, OrchestratorError
     from governance_flow.domain.motion import Motion
     from governance_flow.domain.pipeline import Halt, Pipeline
     from governance_flow.domain.states import GovernanceState
@@ -110,9 +110,7 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
     routed = motion.routing
     deadline = routed.deadline if routed else None
     if routed is not None and deadline is not None:
-        ended = [halt for halt in pipeline.halts if halt.end is not None]
-        latest = max((halt.end for halt in ended if halt.end), default=routed.timestamp)
-        deadline += time_paused(ended, routed.timestamp, max(latest, routed.timestamp))
+        deadline += time_halted(routed, pipeline)
     block = motion.block
     error = motion.last_error
     return MotionSummary(
@@ -137,6 +135,13 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
         blocking_issues=(headline(block.error),) if block else (),
         last_error=headline(error) if error else None,
     )
+
+
+def time_halted(routed: MotionRouted, pipeline: Pipeline) -> timedelta:
+    """Return how long halts that have ended have kept a routing's deadline standing still."""
+    ended = [halt for halt in pipeline.halts if halt.end is not None]
+    latest = max((halt.end for halt in ended if halt.end), default=routed.timestamp)
+    return time_paused(ended, routed.timestamp, max(latest, routed.timestamp))
 
 
 def headline(error: OrchestratorError) -> str:

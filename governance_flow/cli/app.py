@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from governance_flow.cli import decisions, motions, pipeline, running, work
+from governance_flow.cli import audit, decisions, motions, pipeline, running, work
 from governance_flow.cli.terminal import results
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ motions.register(app)
 pipeline.register(app)
 work.register(app)
 decisions.register(app)
+audit.register(app)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from governance_flow.cli.progress import progress
 from governance_flow.cli.rendering import motions
 from governance_flow.cli.terminal import plain
 
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
     from governance_flow.bootstrap import Flow
 
 
-async def verify(flow: Flow, *, quiet: bool) -> AuditReport:
-    """Check the whole record."""
-    from governance_flow.application.audit.faults import AuditReport
-
-    return AuditReport(0, 0, 0, 0, (), 0)
+async def verify(flow: Flow, *, quiet: bool = False) -> AuditReport:
+    """Check the whole record, showing how far that has come."""
+    with progress("verifying", "rows", quiet=quiet) as show:
+        return await flow.auditor.verify(show)
 
 
 def report_json(report: AuditReport) -> dict[str, Any]:

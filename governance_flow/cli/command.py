@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import re
 import shlex
+import shutil
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,8 @@ T = TypeVar("T")
 
 STORE_VARIABLE = "GOVERNANCE_FLOW_STORE"
 _SQLITE = "sqlite:///"
+_PROGRAM = "governance-flow"
+_PASSWORD_OPTION = re.compile(r"([?&][a-z]*password=)[^&]*")
 
 StoreOption = Annotated[
     str | None,
@@ -86,7 +91,7 @@ class Place:
 
     def command(self, *words: str) -> str:
         """Return a command line that works on the same store in the same way."""
-        line = ["governance-flow", *words]
+        line = [program_name(), *words]
         if self.store is not None:
             line += ["--store", without_password(self.store)]
         if self.config is not None:
@@ -105,11 +110,20 @@ class Place:
             )
 
 
+def program_name() -> str:
+    """Return what to type to start this program: its name alone only if the shell finds it."""
+    called = Path(sys.argv[0])
+    if called.name == _PROGRAM and shutil.which(_PROGRAM) is None:
+        return str(called)
+    return _PROGRAM
+
+
 def without_password(address: str) -> str:
     """Return an address that can be shown to anybody."""
+    address = _PASSWORD_OPTION.sub(r"\1…", address)
     head, at, tail = address.rpartition("@")
     scheme, slashes, user = head.partition("://")
-    if not at or not slashes:
+    if not at or not slashes or scheme not in ("postgresql", "postgres"):
         return address
     return f"{scheme}://{user.partition(':')[0]}@{tail}"
 
@@ -161,7 +175,7 @@ def _help(function: Callable[..., None]) -> str:
 def _epilog(examples: tuple[str, ...]) -> str | None:
     if not examples:
         return None
-    lines = [f"  governance-flow {escape(example)}" for example in examples]
+    lines = [f"  {_PROGRAM} {escape(example)}" for example in examples]
     return "\n".join(["Examples:", *lines])
 
 

@@ -79,7 +79,7 @@ async def import_file(
     report: ImportReport,
     *,
     max_motion_bytes: int,
-    on_progress: Callable[[ImportReport], None],
+    on_progress: Callable[[], None],
     stopped: Callable[[], bool],
 ) -> None:
     """Introduce every motion of a file that can be; bad lines go to a file beside it.
@@ -99,7 +99,7 @@ async def import_file(
                 if batch is None:
                     break
                 await _introduce_batch(batch, introduce, rejected, report)
-                on_progress(report)
+                on_progress()
             else:
                 report.stopped = True
     finally:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from governance_flow.cli.importing import ImportReport, import_file
+from governance_flow.cli.progress import progress
 from governance_flow.cli.rendering import motions
-from governance_flow.cli.terminal import diagnostics, is_lively, say
+from governance_flow.cli.terminal import say
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -21,9 +18,6 @@ if TYPE_CHECKING:
     from governance_flow.application.importing import MotionLine
     from governance_flow.bootstrap import Flow
     from governance_flow.cli.stopping import Stopping
-
-PLAIN_INTERVAL_SECONDS = 5.0
-"""How often a line is printed where nothing can be redrawn."""
 
 FileArgument = Annotated[
     Path,
@@ -57,13 +51,13 @@ async def introduce_file(
         return is_new
 
     try:
-        with _progress(path, quiet=quiet) as on_progress:
+        with progress("importing", "bytes", quiet=quiet) as show:
             await import_file(
                 path,
                 introduce,
                 report,
                 max_motion_bytes=flow.configuration.limits.max_motion_bytes,
-                on_progress=on_progress,
+                on_progress=lambda: show(report.read_bytes, path.stat().st_size),
                 stopped=lambda: stopping.requested,
             )
     except Exception:
@@ -87,38 +81,3 @@ def said(report: ImportReport, path: Path) -> str:
         kept = f" (kept in {report.rejected_path})" if report.rejected_path else ""
         parts.append(f"{report.rejected:,} bad {lines} left out{kept}")
     return f"{path}: {', '.join(parts)}"
-
-
-@contextmanager
-def _progress(path: Path, *, quiet: bool) -> Iterator[Callable[[ImportReport], None]]:
-    console = diagnostics()
-    if quiet:
-        yield lambda _report: None
-    elif is_lively(console):
-        columns = (
-            TextColumn("importing"),
-            BarColumn(),
-            TextColumn("{task.fields[lines]:,} lines"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("", total=path.stat().st_size or None, lines=0)
-
-            def redraw(report: ImportReport) -> None:
-                progress.update(task, completed=report.read_bytes, lines=report.lines)
-
-            yield redraw
-    else:
-        yield _plain_progress()
-
-
-def _plain_progress() -> Callable[[ImportReport], None]:
-    said_at = time.monotonic()
-
-    def tell(report: ImportReport) -> None:
-        nonlocal said_at
-        if time.monotonic() - said_at >= PLAIN_INTERVAL_SECONDS:
-            said_at = time.monotonic()
-            say(f"importing: {report.lines:,} lines read")
-
-    return tell

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from governance_flow.cli.arguments import ByOption
 from governance_flow.cli.command import JsonOption, Place, command, opened
 from governance_flow.cli.logs import configure_logs
 from governance_flow.cli.output import print_json, status_json
+from governance_flow.cli.progress import progress
 from governance_flow.cli.rendering import headed, motions_table, status_view
 from governance_flow.cli.stopping import Stopping
-from governance_flow.cli.terminal import diagnostics, is_lively, plain, results, say
+from governance_flow.cli.terminal import plain, results, say
 
 if TYPE_CHECKING:
     from governance_flow.bootstrap import Flow
@@ -131,34 +129,13 @@ def rebuild(
     """
 
     async def work(flow: Flow) -> int:
-        with _progress(projection) as show:
+        with progress(f"rebuilding {projection}", "events") as show:
             return await flow.rebuilder.rebuild(
                 projection, lambda at: show(at.position, at.target), restart=restart
             )
 
     generation = opened(place, work)
     results().print(f"rebuilt {plain(projection)}: generation {generation} is live")
-
-
-@contextmanager
-def _progress(projection: str) -> Iterator[Callable[[int, int], None]]:
-    console = diagnostics()
-    if not is_lively(console):
-        yield lambda _position, _target: None
-        return
-    columns = (
-        TextColumn(f"rebuilding {plain(projection)}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} events"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=1)
-
-        def show(position: int, target: int) -> None:
-            progress.update(task, completed=position, total=max(target, 1))
-
-        yield show
 
 
 def metrics(place: Place) -> None:

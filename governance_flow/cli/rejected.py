@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from governance_flow.cli.files import unfinished_path
 from governance_flow.cli.reading import RawLine
 from governance_flow.cli.terminal import plain, say
 
 SUFFIX = ".rejected.jsonl"
+_NO_PLACES = (("dev",), ("proc",))
+
 LINES_SAID_MAX = 20
 """More bad lines than this are only counted on the terminal: the file has them all."""
 
@@ -46,14 +48,12 @@ class Rejected:
 
     def finish(self) -> None:
         """Put the file in its place; remove what an earlier import of the same input left there."""
-        beside = self._source.with_name(self._source.name + SUFFIX)
+        beside = self._source.parent / (self._source.name + SUFFIX)
         if self._file is not None and self._final is not None:
             try:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
-                with suppress(OSError):
-                    shutil.copymode(self._source, self._file.name)
                 Path(self._file.name).replace(self._final)
                 self.path = self._final
             except OSError as error:
@@ -66,17 +66,9 @@ class Rejected:
         while self._file is None and self._places:
             place = self._places.pop(0)
             try:
-                self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by finish
-                    "w",
-                    # Line by line, so that a full disk is noticed at the line it hits.
-                    buffering=1,
-                    encoding="utf-8",
-                    dir=place,
-                    prefix=f".{self._source.name}.",
-                    suffix=SUFFIX,
-                    delete=False,
-                )
                 self._final = place / (self._source.name + SUFFIX)
+                # Line by line, so that a full disk is noticed at the line it hits.
+                self._file = unfinished_path(self._final).open("x", buffering=1, encoding="utf-8")
             except OSError as error:
                 say(f"warning: bad lines cannot be kept in {place}: {error.strerror}")
         if self._file is None:
@@ -105,8 +97,15 @@ class Rejected:
 
 
 def _places(source: Path) -> list[Path]:
-    folders = (source.absolute().parent, Path.cwd(), Path(tempfile.gettempdir()))
-    return list(dict.fromkeys(folders))
+    folders = (source.parent, Path.cwd(), Path(tempfile.gettempdir()))
+    different = {folder.absolute(): folder for folder in reversed(folders)}
+    # Nothing is kept beside a device or a pipe such as /dev/stdin.
+    return [
+        folder
+        for folder in folders
+        if different.get(folder.absolute()) is folder
+        and folder.absolute().parts[1:2] not in _NO_PLACES
+    ]
 
 
 def _say_line(number: int, reason: str) -> None:

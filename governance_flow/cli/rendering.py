@@ -20,7 +20,7 @@ from governance_flow.application.ports.flow_orchestrator import (
 from governance_flow.application.times import from_us
 from governance_flow.cli.terminal import plain
 from governance_flow.cli.timeline import Entry, what_and_why
-from governance_flow.domain.states import GovernanceState
+from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
 
 BAR_COLUMNS = 32
 ISSUE_CHARACTERS_MAX = 300
@@ -72,7 +72,12 @@ def begins(text: str) -> str:
 
 def headed(title: str, body: RenderableType) -> Group:
     """Return a body below its title."""
-    return Group(Text(title, style="bold"), Padding(body, _MARGIN), Text())
+    return Group(Text(title, style="bold"), indented(body), Text())
+
+
+def indented(body: RenderableType) -> Padding:
+    """Return a body two columns in, no wider than it is."""
+    return Padding(body, _MARGIN, expand=False)
 
 
 # -- The pipeline ----------------------------------------------------------------------------------
@@ -125,16 +130,14 @@ def status_view(status: PipelineStatus) -> Group:
         lag = f"{status.lag.events:,} events ({status.lag.seconds:.1f} s)"
         lines.append(Text(f"the read model is {lag} behind the store", style="yellow"))
     parts: list[RenderableType] = [
-        Padding(states_table(status), _MARGIN),
+        indented(states_table(status)),
         Text(),
-        *(Padding(line, _MARGIN) for line in lines),
+        *(indented(line) for line in lines),
     ]
     if status.halted:
         reason = plain(status.halt_reason or "")
         since = clock_time(status.halted_since)
-        parts.append(
-            Padding(Text(f"HALTED since {since} UTC: {reason}", style="bold red"), _MARGIN)
-        )
+        parts.append(indented(Text(f"HALTED since {since} UTC: {reason}", style="bold red")))
     return Group(*parts)
 
 
@@ -153,13 +156,20 @@ def motions_table(rows: Iterable[MotionPipelineState]) -> Table:
         if motion.reference:
             title.append(f"  {plain(motion.reference)}", style="dim")
         state = state_text(motion.current_state)
-        age = Text(length_of_time(motion.time_in_state), style="dim")
+        age = Text(_since(motion), style="dim")
         table.add_row(
             Group(title, Text(str(motion.motion_id), style="dim")),
             Group(state, age),
             _waits_for(motion),
         )
     return table
+
+
+def _since(motion: MotionPipelineState) -> str:
+    """Return how long a motion has been where it is, or the day on which it ended there."""
+    if motion.current_state in TERMINAL_STATES:
+        return f"{motion.entered_state_at.astimezone(UTC):%Y-%m-%d}"
+    return length_of_time(motion.time_in_state)
 
 
 def _waits_for(motion: MotionPipelineState) -> Text:

@@ -16,6 +16,7 @@ from governance_flow.cli.driving import drive
 from governance_flow.cli.errors import Failed
 from governance_flow.cli.importing import ImportReport
 from governance_flow.cli.intake import FileArgument, QuietOption, introduce_file, said
+from governance_flow.cli.logs import configure_logs
 from governance_flow.cli.output import motion_json, print_json, status_json
 from governance_flow.cli.rendering import headed, status_view
 from governance_flow.cli.stopping import Stopping
@@ -73,6 +74,7 @@ def run(
     Stopped in any way, even killed, the same command goes on where it was and introduces nothing
     twice. For the lines of the file see governance-flow import --help.
     """
+    configure_logs(halted_motions=False)
     so_far = _Run()
     stopped_by = opened(place, lambda flow: _work(flow, file, so_far, quiet=quiet), creates=True)
     if as_json:

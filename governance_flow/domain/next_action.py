@@ -60,15 +60,15 @@ def next_action(motion: Motion) -> NextAction:
         return Finished()
     if motion.block is not None and motion.block.needs_person:
         return AwaitPerson(motion.block.error)
+    # A motion to be tried again waits for what it waited for before.
+    if motion.resolution is not None and motion.resolution.decision is not Resolution.RETRY:
+        return AwaitOrchestrator()
     if motion.routing is not None:
         return AwaitBranch(motion.routing)
-    # A motion to be tried again waits for what it waited for before.
-    decided = motion.resolution is not None and motion.resolution.decision is not Resolution.RETRY
-    if motion.pending is not None or motion.block is not None or decided:
+    if motion.pending is not None or motion.block is not None:
         return AwaitOrchestrator()
-    if motion.state in (GovernanceState.INTRODUCED, GovernanceState.TABLED):
-        if motion.docketed_at is not None:
-            return AwaitPlace(motion.docketed_at)
-        if motion.state is GovernanceState.TABLED:
-            return AwaitTakingUp()
+    if motion.docketed_at is not None:
+        return AwaitPlace(motion.docketed_at)
+    if motion.state is GovernanceState.TABLED:
+        return AwaitTakingUp()
     return AwaitOrchestrator()

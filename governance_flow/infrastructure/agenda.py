@@ -53,7 +53,8 @@ class SqlAgenda(OperationalRows):
             return tx.execute(
                 self._agenda_sql.claim_items,
                 {
-                    "kinds": [kind.value for kind in kinds],
+                    # Named twice, a kind would be looked at twice.
+                    "kinds": sorted({kind.value for kind in kinds}),
                     "limit": limit,
                     "now_us": tx.now_us(),
                     "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),

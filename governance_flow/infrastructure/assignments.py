@@ -17,14 +17,14 @@ from governance_flow.infrastructure.leases import SqlLeases
 class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints):
     """Leases, agenda, outbox and checkpoints, and what is asked of all of them together."""
 
-    async def next_due_us(self) -> int | None:
-        """Return the next time to come at which something becomes due or a lease runs out."""
+    async def seconds_to_next_due(self) -> float | None:
+        """Return how long it is until something becomes due or a lease runs out."""
 
-        def work(tx: Transaction) -> list[Row]:
-            return tx.execute(self._leases_sql.next_due, {"now_us": tx.now_us()})
+        def work(tx: Transaction) -> float | None:
+            [(due_us,)] = tx.execute(self._leases_sql.next_due, {"now_us": tx.now_us()})
+            return None if due_us is None else (due_us - tx.now_us()) / 1_000_000
 
-        [(due_us,)] = await self._database.read(work)
-        return None if due_us is None else int(due_us)
+        return await self._database.read(work)
 
     async def idle_counts(
         self, services: Sequence[str], kinds: Sequence[AgendaKind] = tuple(AgendaKind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from governance_flow.application.ports.audit import LogEnds, StoredRow, StreamCursor
 from governance_flow.application.ports.database import Database, Row, Transaction
 from governance_flow.application.ports.event_store import Head
@@ -87,7 +89,7 @@ class SqlAuditLog:
         )
         return int(rows[0][1]) if rows and rows[0][0] == position else None
 
-    async def _rows(self, query: str, params: dict[str, object]) -> list[StoredRow]:
+    async def _rows(self, query: str, params: Mapping[str, object]) -> list[StoredRow]:
         return await self._database.read(
             lambda tx: [_row(row) for row in tx.execute(query, params)]
         )

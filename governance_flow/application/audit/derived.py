@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.ports.audit import (
+        AuditLog,
         OperationalRows,
         ReadModelCheck,
         ReadModelSnapshot,
@@ -74,11 +75,13 @@ class ListsCheck:
     def __init__(
         self,
         store: EventStore,
+        log: AuditLog,
         mapper: EventMapper,
         read_model: ReadModel,
         operations: OperationalRows,
     ) -> None:
         self._store = store
+        self._log = log
         self._mapper = mapper
         self._read_model = read_model
         self._operations = operations
@@ -101,7 +104,7 @@ class ListsCheck:
         for _ in range(_ROUNDS_MAX):
             head = await self._store.head()
             await self._read_model.catch_up(head.position)
-            motion = await motion_at(self._store, self._mapper, motion_id, head.position)
+            motion = await motion_at(self._log, self._mapper, motion_id, head.position)
             if motion is None or not waits_on_a_list(motion):
                 return False
             if not await self._operations.missing([motion_id]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from governance_flow.application.audit.faults import Check, Fault
-from governance_flow.application.times import told_us
+from governance_flow.application.audit.words import missing, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,18 +22,16 @@ def end_faults(head: Head | None, seen: PositionCheck) -> Iterator[Fault]:
         yield Fault(Check.HEAD, "the head row is missing: nothing can be appended")
         return
     if head.position > last:
-        missing = f"position {last + 1} is" if head.position == last + 1 else (
-            f"positions {last + 1} to {head.position} are"
-        )
-        message = f"{missing} missing from the end of the log: the head says {head.position}"
-        yield Fault(Check.POSITIONS, message, position=last + 1)
+        message = missing("position", last + 1, head.position)
+        where = f"from the end of the log: the head says {head.position}"
+        yield Fault(Check.POSITIONS, f"{message} {where}", position=last + 1)
     elif head.position < last:
         message = f"stands behind the end of the log: the head says {head.position}"
         yield Fault(Check.POSITIONS, message, position=head.position + 1)
     elif head.committed_at_us != seen.last_committed_at_us:
         message = (
-            f"the head says the last commit was at {told_us(head.committed_at_us)}, "
-            f"the last event was committed at {told_us(seen.last_committed_at_us)}"
+            f"the head says the last commit was at {time_of(head.committed_at_us)}, "
+            f"the last event was committed at {time_of(seen.last_committed_at_us)}"
         )
         yield Fault(Check.HEAD, message, position=last)
 

@@ -8,6 +8,7 @@ from governance_flow.application.ports.audit import StreamCursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from uuid import UUID
 
     from governance_flow.application.ports.audit import AuditLog, StoredRow
 
@@ -60,4 +61,24 @@ async def pages_by_stream(log: AuditLog, *, up_to_position: int) -> AsyncIterato
         if len(page) < limit:
             return
         after = StreamCursor(page[-1].stream_id, page[-1].version)
+        size.seen(page)
+
+
+async def rows_of_stream(
+    log: AuditLog, stream_id: UUID, *, up_to_position: int
+) -> AsyncIterator[StoredRow]:
+    """Yield the rows of one stream up to a position in order of version."""
+    name = str(stream_id)
+    size = PageSize()
+    after = StreamCursor(name, 0)
+    while True:
+        limit = size.rows
+        page = await log.by_stream(after=after, up_to_position=up_to_position, limit=limit)
+        for row in page:
+            if row.stream_id != name:
+                return
+            yield row
+        if len(page) < limit:
+            return
+        after = StreamCursor(name, page[-1].version)
         size.seen(page)

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from governance_flow.application.audit.faults import Check, Fault
-from governance_flow.application.times import from_us
+from governance_flow.application.audit.words import missing, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,12 +50,13 @@ class PositionCheck:
             yield self._fault(row.position, "no event of ours has such a position", row)
             return
         if row.position != self.last_position + 1:
-            missing = _span(self.last_position + 1, row.position - 1)
-            yield self._fault(self.last_position + 1, f"{missing} missing from the log")
+            first = self.last_position + 1
+            message = missing("position", first, row.position - 1)
+            yield self._fault(first, f"{message} from the log")
         if row.committed_at_us < self.last_committed_at_us:
             message = (
-                f"committed at {_time(row.committed_at_us)}, before the event in front of it "
-                f"({_time(self.last_committed_at_us)})"
+                f"committed at {time_of(row.committed_at_us)}, before the event in front of it "
+                f"({time_of(self.last_committed_at_us)})"
             )
             yield self._fault(row.position, message, row)
         self.last_position = row.position
@@ -70,14 +71,3 @@ class PositionCheck:
             stream_id=row.stream_id if row else None,
             version=row.version if row else None,
         )
-
-
-def _span(first: int, last: int) -> str:
-    return f"position {first} is" if first == last else f"positions {first} to {last} are"
-
-
-def _time(moment_us: int) -> str:
-    try:
-        return f"{from_us(moment_us):%Y-%m-%d %H:%M:%S.%f} UTC"
-    except OverflowError:
-        return f"{moment_us} µs, which is no time"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard, get_args
-from uuid import UUID
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from governance_flow.application.audit.faults import Check, Fault
+from governance_flow.application.audit.reading import (
+    committed,
+    is_motion_event,
+    is_pipeline_event,
+)
 from governance_flow.application.audit.statements import StatementCheck
-from governance_flow.application.ports.event_store import CommittedEvent
+from governance_flow.application.audit.words import missing
 from governance_flow.application.ports.projection import Recorded
 from governance_flow.domain.configuration import digest_of_configuration
 from governance_flow.domain.errors import CorruptStream
 from governance_flow.domain.events import (
     PIPELINE_ID,
     ConfigurationAdopted,
-    MotionEvent,
-    PipelineEvent,
     TransitionWitnessed,
 )
 from governance_flow.domain.motion import Motion, evolve
@@ -23,16 +26,19 @@ from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from governance_flow.application.ports.audit import StoredRow
+    from governance_flow.application.ports.event_store import CommittedEvent
     from governance_flow.application.ports.mapper import EventMapper
-    from governance_flow.domain.events import Event
+    from governance_flow.domain.events import Event, MotionEvent
 
 
-class StreamCheck:
-    """What holds for every stream. Once it is broken, the rest of the stream is not looked at.
+class StreamCheck(ABC):
+    """What holds for every stream. Once it is broken, the rest of the stream is not followed.
 
     Everything behind a gap or an unreadable event would be a fault too, and tell nothing new.
+    Faults come as they are noticed, which is not always in the order of versions.
     """
 
     check = Check.STREAM
@@ -47,46 +53,48 @@ class StreamCheck:
 
     def add(self, row: StoredRow) -> Iterator[Fault]:
         """Check the stream's next row."""
+        stored = committed(self.stream_id, row)
         if self.broken is not None:
+            yield from self._beyond(stored)
             return
         if row.version != self.version + 1:
-            yield self._break(row, _gap(self.version + 1, row.version))
+            yield from self._break(stored, _gap(self.version + 1, row.version))
             return
         self.version = row.version
         if row.position <= self._position:
-            yield self._fault(row, f"stands before its predecessor (position {self._position})")
+            yield self._fault(stored, f"stands before its predecessor (position {self._position})")
         self._position = row.position
-        stored = CommittedEvent(
-            originator_id=self.stream_id,
-            originator_version=row.version,
-            topic=row.topic,
-            state=row.state,
-            id=row.position,
-            committed_at_us=row.committed_at_us,
-        )
         try:
-            event = self._mapper.to_event(stored)
-            yield from self._fold(event, stored, row)
+            yield from self._fold(self._mapper.to_event(stored), stored)
         except CorruptStream as error:
-            yield self._break(row, str(error))
+            yield from self._break(stored, str(error))
+        except MemoryError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a garbled event leads to is a fault
-            yield self._break(row, f"cannot be applied: {type(error).__name__}: {error}")
+            reason = f"cannot be applied: {type(error).__name__}: {error}"
+            yield from self._break(stored, reason)
 
-    def _fold(self, event: Event, stored: CommittedEvent, row: StoredRow) -> Iterator[Fault]:
-        raise NotImplementedError
+    @abstractmethod
+    def _fold(self, event: Event, stored: CommittedEvent) -> Iterator[Fault]:
+        """Apply an event, and yield what is wrong with it although it can be applied."""
 
-    def _fault(self, row: StoredRow, message: str) -> Fault:
+    def _beyond(self, stored: CommittedEvent) -> Iterator[Fault]:  # noqa: ARG002
+        """Look at an event behind the one at which the stream broke."""
+        yield from ()
+
+    def _fault(self, stored: CommittedEvent, message: str) -> Fault:
         return Fault(
             self.check,
             message,
-            position=row.position,
-            stream_id=row.stream_id,
-            version=row.version,
+            position=stored.id,
+            stream_id=str(stored.originator_id),
+            version=stored.originator_version,
         )
 
-    def _break(self, row: StoredRow, message: str) -> Fault:
+    def _break(self, stored: CommittedEvent, message: str) -> Iterator[Fault]:
         self.broken = message
-        return self._fault(row, message)
+        yield self._fault(stored, message)
+        yield from self._beyond(stored)
 
 
 class MotionCheck(StreamCheck):
@@ -102,16 +110,19 @@ class MotionCheck(StreamCheck):
         self.statements = StatementCheck(stream_id)
         self._event_ids: set[UUID] = set()
 
-    def _fold(self, event: Event, stored: CommittedEvent, row: StoredRow) -> Iterator[Fault]:
+    def _fold(self, event: Event, stored: CommittedEvent) -> Iterator[Fault]:
         if not is_motion_event(event):
             raise CorruptStream(f"{event.topic} does not belong into a motion's stream")
         self.motion = evolve(self.motion, event, self.stream_id)
         self.latest = Recorded(event, stored)
-        yield from self._references(event, self.motion.correlation_id, row)
-        yield from self.statements.add(event, row)
+        yield from self._references(event, self.motion.correlation_id, stored)
+        yield from self.statements.add(event, stored)
+
+    def _beyond(self, stored: CommittedEvent) -> Iterator[Fault]:
+        yield from self.statements.salvage(stored)
 
     def _references(
-        self, event: MotionEvent, correlation_id: UUID, row: StoredRow
+        self, event: MotionEvent, correlation_id: UUID, stored: CommittedEvent
     ) -> Iterator[Fault]:
         """Hold the ids in an event against those of the events before it.
 
@@ -119,15 +130,17 @@ class MotionCheck(StreamCheck):
         """
         known = self._event_ids
         if event.event_id in known:
-            yield self._fault(row, f"its event id {event.event_id} is that of an earlier event")
+            yield self._fault(stored, f"its event id {event.event_id} is that of an earlier event")
         if event.correlation_id != correlation_id:
             message = f"its correlation id {event.correlation_id} is not the motion's"
-            yield self._fault(row, f"{message} ({correlation_id})")
+            yield self._fault(stored, f"{message} ({correlation_id})")
         causes = {event.causation_id}
         if isinstance(event, TransitionWitnessed):
             causes.add(event.cause.event_id)
         for cause in causes - known - {None}:
-            yield self._fault(row, f"caused by {cause}, which is no earlier event of this motion")
+            yield self._fault(
+                stored, f"caused by {cause}, which is no earlier event of this motion"
+            )
         known.add(event.event_id)
 
 
@@ -140,7 +153,7 @@ class PipelineCheck(StreamCheck):
         super().__init__(PIPELINE_ID, mapper)
         self.pipeline = Pipeline()
 
-    def _fold(self, event: Event, stored: CommittedEvent, row: StoredRow) -> Iterator[Fault]:
+    def _fold(self, event: Event, stored: CommittedEvent) -> Iterator[Fault]:
         if not is_pipeline_event(event):
             raise CorruptStream(f"{event.topic} does not belong into the pipeline's stream")
         self.pipeline = evolve_pipeline(self.pipeline, event)
@@ -148,27 +161,8 @@ class PipelineCheck(StreamCheck):
             digest = digest_of_configuration(event.configuration)
             if digest != event.digest:
                 yield self._fault(
-                    row, f"the configuration's digest is {digest}, not {event.digest} as it says"
+                    stored, f"the configuration's digest is {digest}, not {event.digest} as it says"
                 )
-
-
-def stream_id_of(row: StoredRow) -> UUID | None:
-    """Return the id of the row's stream; None if it is not written as the store writes ids."""
-    try:
-        stream_id = UUID(row.stream_id)
-    except ValueError:
-        return None
-    return stream_id if str(stream_id) == row.stream_id else None
-
-
-def is_motion_event(event: Event) -> TypeGuard[MotionEvent]:
-    """Whether the event may stand in a motion's stream."""
-    return isinstance(event, get_args(MotionEvent))
-
-
-def is_pipeline_event(event: Event) -> TypeGuard[PipelineEvent]:
-    """Whether the event may stand in the pipeline's stream."""
-    return isinstance(event, get_args(PipelineEvent))
 
 
 def _gap(expected: int, found: int) -> str:
@@ -176,6 +170,4 @@ def _gap(expected: int, found: int) -> str:
         return f"no stream of ours has a version {found}"
     if found < expected:
         return f"version {found} stands in the stream twice"
-    if found == expected + 1:
-        return f"version {expected} is missing from the stream"
-    return f"versions {expected} to {found - 1} are missing from the stream"
+    return f"{missing('version', expected, found - 1)} from the stream"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from governance_flow.application.summaries import MotionSummary
     from governance_flow.domain.events import MotionEvent
 
+
 @dataclass(slots=True)
 class Standing:
     """Where motions stand. ``oldest`` is when the oldest of the live ones was introduced."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from governance_flow.application.audit.faults import Check, Fault
 from governance_flow.application.audit.pages import pages_by_stream
 from governance_flow.application.audit.positions import RowSum
+from governance_flow.application.audit.reading import stream_id_of
 from governance_flow.application.audit.streams import (
     MotionCheck,
     PipelineCheck,
     StreamCheck,
-    stream_id_of,
 )
 from governance_flow.application.ports.projection import MotionChange
 from governance_flow.domain.events import PIPELINE_ID, TransitionWitnessed
@@ -53,6 +53,7 @@ class StreamWalk:
         self._head_position = head_position
         self._replay_position = replay_position
         self._on_page = on_page
+        self._faults: list[Fault] = []
         self.sum = RowSum()
         self.pipeline = Pipeline()
         self.pipeline_broken = False
@@ -72,6 +73,7 @@ class StreamWalk:
                 if row.position <= self._head_position:
                     self.sum.add(row)
                 if row.stream_id != stream:
+                    self._settle()
                     if run is not None:
                         yield self._ended(run)
                     stream = row.stream_id
@@ -80,6 +82,7 @@ class StreamWalk:
                 if check is not None:
                     self._take(check, run, row)
             self._on_page(len(page))
+        self._settle()
         if run is not None:
             yield self._ended(run)
 
@@ -87,7 +90,7 @@ class StreamWalk:
         stream_id = stream_id_of(row)
         if stream_id is None:
             message = "this is not the id of a stream as the store writes it"
-            self._findings.add(
+            self._faults.append(
                 Fault(Check.STREAM, message, row.position, row.stream_id, row.version)
             )
             return None
@@ -96,8 +99,7 @@ class StreamWalk:
         return MotionCheck(stream_id, self._mapper)
 
     def _take(self, check: StreamCheck, run: _MotionRun | None, row: StoredRow) -> None:
-        for fault in check.add(row):
-            self._findings.add(fault)
+        self._faults.extend(check.add(row))
         at_head = row.position <= self._head_position
         if run is not None:
             event = run.took(row, self._replay_position)
@@ -107,6 +109,15 @@ class StreamWalk:
         elif isinstance(check, PipelineCheck) and at_head:
             self.pipeline = check.pipeline
             self.pipeline_broken = check.broken is not None
+
+    def _settle(self) -> None:
+        """Report the faults of a stream, the first in its order first.
+
+        An altered event is noticed only at the statement that covers it, or by what it leads to.
+        """
+        for fault in sorted(self._faults, key=lambda fault: fault.version or 0):
+            self._findings.add(fault)
+        self._faults = []
 
     def _ended(self, run: _MotionRun) -> MotionChange:
         self.motions += 1

@@ -25,7 +25,8 @@ class OpenAssignment:
     """A routing that waits for its branch, or is being worked on.
 
     ``not_before_us`` is when it may first be claimed; ``deadline_us`` is that of the motion's
-    state; ``attempt_timeout_seconds`` bounds one call of the branch service.
+    state, or of this attempt if somebody outside makes it and has less time;
+    ``attempt_timeout_seconds`` bounds one call of the branch service.
     """
 
     routing_id: UUID
@@ -272,11 +273,11 @@ class Checkpoints(Protocol):
 class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Protocol):
     """All operational rows of one store."""
 
-    async def next_due_us(self) -> int | None:
-        """Return the next time at which something becomes due or a lease runs out.
+    async def seconds_to_next_due(self) -> float | None:
+        """Return how long it is, by the store's clock, until something becomes due.
 
-        Only times still to come count: what is due already can be claimed already. None if
-        nothing is planned.
+        A lease that runs out counts too. Only times still to come count: what is due already can
+        be claimed already. None if nothing is planned.
         """
         ...
 

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.ports.alerts import Alert, AlertKind
-from governance_flow.application.ports.assignments import AgendaKind
-from governance_flow.domain.errors import CapacityReached, CorruptStream, UnknownMotion
+from governance_flow.application.ports.assignments import AgendaKind, MotionClosure
+from governance_flow.application.times import to_us
+from governance_flow.domain.errors import (
+    CapacityReached,
+    ConcurrencyConflict,
+    CorruptStream,
+    UnknownMotion,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +24,20 @@ if TYPE_CHECKING:
 
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.clock import Clock
-    from governance_flow.application.ports.database import Database
+    from governance_flow.application.ports.database import Database, Transaction
     from governance_flow.application.ports.event_store import Head
     from governance_flow.application.ports.read_model import ReadModel
+    from governance_flow.application.process_manager.background import Failures
     from governance_flow.application.process_manager.operations import Operations
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.application.services.processing import Processing
 
 BATCH = 64
 STARVATION_CHECK = timedelta(minutes=1)
+STARVED = "hour of the last alert about a starved docket"
+"""Name of the checkpoint that makes it one an hour, whichever worker notices."""
+
+_HOUR_US = 3_600_000_000
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +45,7 @@ log = structlog.get_logger(__name__)
 class AgendaKeeper:
     """Works off the agenda of a running pipeline. The store decides who may be admitted."""
 
-    def __init__(  # noqa: PLR0913 - one collaborator each
+    def __init__(
         self,
         *,
         database: Database,
@@ -44,6 +55,7 @@ class AgendaKeeper:
         pipelines: Pipelines,
         read_model: ReadModel,
         clock: Clock,
+        failures: Failures,
     ) -> None:
         self._database = database
         self._assignments = assignments
@@ -52,6 +64,7 @@ class AgendaKeeper:
         self._pipelines = pipelines
         self._read_model = read_model
         self._clock = clock
+        self._failures = failures
         self._lease_seconds = pipelines.configuration.worker.lease_seconds
         self._starvation_checked = clock.now() - STARVATION_CHECK
 
@@ -73,9 +86,17 @@ class AgendaKeeper:
         return await self._process([item.motion_id for item in items])
 
     async def _process(self, motion_ids: Sequence[UUID]) -> bool:
-        """Process the motions together, so that their appends share a transaction."""
-        results = await asyncio.gather(*(self._process_one(m) for m in motion_ids))
-        return any(results)
+        """Process the motions together, so that their appends share a transaction.
+
+        What goes wrong with one of them holds up no other.
+        """
+        results = await asyncio.gather(
+            *(self._process_one(m) for m in motion_ids), return_exceptions=True
+        )
+        for motion_id, result in zip(motion_ids, results, strict=True):
+            if isinstance(result, BaseException):
+                self._failures.note(f"process motion {motion_id}", result)
+        return any(result is True for result in results)
 
     async def _process_one(self, motion_id: UUID) -> bool:
         try:
@@ -86,10 +107,27 @@ class AgendaKeeper:
         except CapacityReached:
             await self._assignments.release_agenda(motion_id)
             return False
+        except ConcurrencyConflict:
+            # Others have moved it, again and again: it will be seen to where it comes to rest.
+            return True
         except (CorruptStream, UnknownMotion) as error:
-            log.error("motion cannot be processed", motion_id=str(motion_id), error=str(error))
+            log.error(  # noqa: TRY400 - the message says all there is
+                "motion dropped: it cannot be read", motion_id=str(motion_id), error=str(error)
+            )
+            await self._database.write(lambda tx: self._drop(tx, motion_id))
             return False
+        if not done.events and done.halted:
+            # Halted a moment ago: it must not have to wait for its lease once that is over.
+            await self._assignments.release_agenda(motion_id)
         return bool(done.events)
+
+    def _drop(self, tx: Transaction, motion_id: UUID) -> None:
+        """Forget the rows of a motion that nothing can be done about; they are restored if it can.
+
+        Otherwise they would stay due for ever.
+        """
+        self._assignments.clear_agenda(tx, [motion_id])
+        self._assignments.close_for_motions(tx, [MotionClosure(motion_id)])
 
     async def _watch_docket(self, head: Head) -> None:
         """Raise an alert, at most once an hour, when blocked motions starve the docket."""
@@ -108,4 +146,11 @@ class AgendaKeeper:
             f"places, of {head.admitted} taken: resolve the blocked ones",
             raised_at=now,
         )
-        await self._database.write(lambda tx: self._operations.raise_alerts(tx, [alert]))
+
+        def raise_once(tx: Transaction) -> None:
+            hour = to_us(now) // _HOUR_US
+            if self._assignments.checkpoint(tx, STARVED) < hour:
+                self._assignments.set_checkpoint(tx, STARVED, hour)
+                self._operations.raise_alerts(tx, [alert])
+
+        await self._database.write(raise_once)

@@ -18,8 +18,9 @@ from governance_flow.application.ports.assignments import (
     OpenAssignment,
     OutboxAlert,
 )
-from governance_flow.application.summaries import headline, summarise
+from governance_flow.application.summaries import headline, time_halted
 from governance_flow.application.times import from_us, to_us
+from governance_flow.domain.decisions.clock import attempt_limit
 from governance_flow.domain.escalation import ErrorEscalationStrategy
 from governance_flow.domain.events import OrchestratorError, PipelineHalted, PipelineResumed
 from governance_flow.domain.next_action import (
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from governance_flow.domain.pipeline import Pipeline
 
 
+HALTS = "halts that have moved the deadlines"
+"""Name of the checkpoint that counts them, so that none moves a deadline twice."""
+
+
 class Operations:
     """Keeps the operational rows in step with the events."""
 
@@ -53,7 +58,7 @@ class Operations:
         self,
         assignments: AssignmentStore,
         sinks: Sequence[str],
-        rules: Callable[[str], FlowConfiguration],
+        rules: Callable[[str, Pipeline], FlowConfiguration],
     ) -> None:
         self._assignments = assignments
         self._sinks = sinks
@@ -67,14 +72,24 @@ class Operations:
 
     def apply(self, tx: Transaction, batch: Batch, generation: int) -> None:  # noqa: ARG002
         """Bring the rows of every motion in the batch into line with what it waits for."""
-        for halted_us in _ended_halts_us(batch):
-            self._assignments.shift_deadlines(tx, halted_us)
+        self._shift_deadlines(tx, batch)
         self.align(tx, _changed(batch.motions), batch.pipeline)
         alerts = [
             *_motion_alerts(batch.motions),
             *_pipeline_alerts(batch.pipeline_events),
         ]
         self.raise_alerts(tx, alerts)
+
+    def _shift_deadlines(self, tx: Transaction, batch: Batch) -> None:
+        """Let what was open all the time have as much longer as the pipeline was halted."""
+        if not any(isinstance(item.event, PipelineResumed) for item in batch.pipeline_events):
+            return
+        ended = [(halt.start, halt.end) for halt in batch.pipeline.halts if halt.end is not None]
+        shifted = self._assignments.checkpoint(tx, HALTS)
+        # A clock that is behind the one that halted may resume before the halt: no time at all.
+        spans_us = [max(0, to_us(end) - to_us(start)) for start, end in ended[shifted:]]
+        self._assignments.shift_deadlines(tx, sum(spans_us))
+        self._assignments.set_checkpoint(tx, HALTS, len(ended))
 
     def align(self, tx: Transaction, motions: Iterable[Motion], pipeline: Pipeline) -> None:
         """Make the rows of these motions say what each of them waits for, and nothing else."""
@@ -128,8 +143,12 @@ class Operations:
         routed = motion.routing
         if routed is None:  # pragma: no cover - AwaitBranch has a routing
             raise AssertionError(motion.id)
-        deadline = summarise(motion, pipeline).deadline
-        branch = self._rules(routed.configuration).branches[routed.service]
+        rules = self._rules(routed.configuration, pipeline)
+        limits = [
+            limit + time_halted(routed, pipeline)
+            for limit in (routed.deadline, attempt_limit(routed, rules))
+            if limit is not None
+        ]
         return OpenAssignment(
             routing_id=routed.routing_id,
             motion_id=motion.id,
@@ -138,8 +157,8 @@ class Operations:
             purpose=routed.purpose.value,
             attempt=routed.attempt,
             not_before_us=to_us(routed.not_before or routed.timestamp),
-            deadline_us=None if deadline is None else to_us(deadline),
-            attempt_timeout_seconds=branch.attempt_timeout_seconds,
+            deadline_us=min(map(to_us, limits), default=None),
+            attempt_timeout_seconds=rules.branches[routed.service].attempt_timeout_seconds,
             opened_at_us=to_us(routed.timestamp),
         )
 
@@ -171,20 +190,6 @@ def decode_alert(body: str) -> Alert:
 
 def _changed(changes: Iterable[MotionChange]) -> list[Motion]:
     return [change.after for change in changes if change.after is not None]
-
-
-def _ended_halts_us(batch: Batch) -> list[int]:
-    """Return how long each halt lasted that ended in this batch."""
-    resumed = {
-        item.event.timestamp
-        for item in batch.pipeline_events
-        if isinstance(item.event, PipelineResumed)
-    }
-    return [
-        to_us(halt.end) - to_us(halt.start)
-        for halt in batch.pipeline.halts
-        if halt.end is not None and halt.end in resumed
-    ]
 
 
 def _motion_alerts(changes: Iterable[MotionChange]) -> list[Alert]:

@@ -6,14 +6,11 @@ import asyncio
 import traceback
 from typing import TYPE_CHECKING
 
+from governance_flow.application.classification import classify
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.ports.flow_orchestrator import BranchResult
-from governance_flow.domain.escalation import (
-    PERMISSION_ERROR,
-    SYSTEM_ERROR,
-    TIMEOUT_ERROR,
-    VALIDATION_ERROR,
-)
+from governance_flow.application.services.introductions import made_storable
+from governance_flow.domain.escalation import SYSTEM_ERROR, TIMEOUT_ERROR
 
 if TYPE_CHECKING:
     from governance_flow.application.ports.branch_services import BranchService
@@ -27,18 +24,24 @@ async def perform(
 ) -> BranchResult | CompletesLater:
     """Return what the service answers, or a failure that says how it did not.
 
-    Raises nothing but CancelledError, and that only when the caller cancels.
+    Raises nothing but CancelledError, and that only when the caller cancels, and KeyboardInterrupt.
     """
+    limit = asyncio.timeout(timeout_seconds)
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with limit:
             answer: object = await service.perform(assignment)
+    except KeyboardInterrupt:
+        raise
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         return failure(assignment, SYSTEM_ERROR, "the service cancelled itself")
-    except (Exception, SystemExit) as error:  # recorded with its traceback, and escalated
-        return failure(assignment, classify(error), describe(error, timeout_seconds))
+    except BaseException as error:  # noqa: BLE001 - recorded with its traceback, and escalated
+        if limit.expired() and isinstance(error, TimeoutError):
+            message = f"no answer within {timeout_seconds:g} s (attempt_timeout_seconds)"
+            return failure(assignment, TIMEOUT_ERROR, message)
+        return failure(assignment, classify(error), describe(error))
     if isinstance(answer, CompletesLater):
         return answer
     if not isinstance(answer, BranchResult):
@@ -61,29 +64,14 @@ def failure(assignment: BranchAssignment, error_type: str, message: str) -> Bran
         success=False,
         output={},
         next_state=None,
-        error=message.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode(),
+        error=made_storable(message, max_characters=3 * MAX_ERROR_CHARACTERS),
         error_type=error_type,
     )
 
 
-def classify(error: BaseException) -> str:
-    """Return the error type for an exception out of a branch service.
-
-    pydantic's ValidationError is a ValueError; so are most complaints about a value.
-    """
-    if isinstance(error, TimeoutError):
-        return TIMEOUT_ERROR
-    if isinstance(error, PermissionError):
-        return PERMISSION_ERROR
-    if isinstance(error, ValueError):
-        return VALIDATION_ERROR
-    return SYSTEM_ERROR
-
-
-def describe(error: BaseException, timeout_seconds: float | None) -> str:
+def describe(error: BaseException) -> str:
     """Return the exception with its traceback, bounded, the end being what matters most."""
-    if isinstance(error, TimeoutError) and not str(error):
-        return f"no answer within {timeout_seconds} s (attempt_timeout_seconds)"
+    # Not str(error): that is foreign code too, and may raise in its turn.
+    summary = "".join(traceback.format_exception_only(error)).strip()
     text = "".join(traceback.format_exception(error))
-    summary = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
-    return f"{summary}\n\n{text[-MAX_ERROR_CHARACTERS:]}"
+    return f"{summary[:MAX_ERROR_CHARACTERS]}\n\n{text[-MAX_ERROR_CHARACTERS:]}"

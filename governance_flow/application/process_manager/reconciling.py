@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import structlog
 
 from governance_flow.application.ports.flow_orchestrator import ActionKind
+from governance_flow.application.summaries import summarise
 from governance_flow.application.times import to_us
 from governance_flow.domain.errors import CorruptStream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.database import Database
+    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.read_model import ReadModel
     from governance_flow.application.process_manager.operations import Operations
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
+
+Cursor = tuple[int, UUID]
+"""When a motion was introduced, in microseconds, and its id."""
 
 PAGE = 500
 WITHOUT_ROW = frozenset({ActionKind.NOTHING, ActionKind.PERSON, ActionKind.TAKING_UP})
@@ -29,9 +37,10 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Compares every live motion with the operational rows, a page at a time."""
 
-    def __init__(  # noqa: PLR0913 - one collaborator each
+    def __init__(
         self,
         *,
+        store: EventStore,
         database: Database,
         assignments: AssignmentStore,
         operations: Operations,
@@ -39,6 +48,7 @@ class Reconciler:
         pipelines: Pipelines,
         read_model: ReadModel,
     ) -> None:
+        self._store = store
         self._database = database
         self._assignments = assignments
         self._operations = operations
@@ -47,26 +57,48 @@ class Reconciler:
         self._read_model = read_model
 
     async def reconcile(self) -> int:
-        """Restore what is missing; returns how many motions had lost their row."""
+        """Restore whatever is missing; returns how many motions had lost their row."""
+        after, total = await self.reconcile_page(None)
+        while after is not None:
+            after, restored = await self.reconcile_page(after)
+            total += restored
+        return total
+
+    async def reconcile_page(self, after: Cursor | None) -> tuple[Cursor | None, int]:
+        """Look at the motions behind ``after``; None: at the first ones.
+
+        Returns where the next page begins (None: that was the last), and how many had lost their
+        row.
+        """
+        page = await self._read_model.motions(
+            state=None, blocked=None, active=True, limit=PAGE, after=after
+        )
+        last = page[-1] if len(page) == PAGE else None
+        expected = [row.motion_id for row in page if row.action_kind not in WITHOUT_ROW]
+        suspects = await self._assignments.missing(expected)
+        if suspects:
+            # Most have only moved on between the two questions: ask again, of the present.
+            await self._read_model.catch_up((await self._store.head()).position)
+            suspects = await self._assignments.missing(suspects)
+        restored = await self._restore(suspects)
+        return (to_us(last.introduced_at), last.motion_id) if last else None, restored
+
+    async def _restore(self, motion_ids: Sequence[UUID]) -> int:
         restored = 0
-        after = None
-        while True:
-            page = await self._read_model.motions(
-                state=None, blocked=None, active=True, limit=PAGE, after=after
-            )
-            expected = [row.motion_id for row in page if row.action_kind not in WITHOUT_ROW]
-            for motion_id in await self._assignments.missing(expected):
-                try:
-                    motion = (await self._motions.load(motion_id, fresh=True)).motion
-                except CorruptStream as error:
-                    log.error("motion not reconciled", motion_id=str(motion_id), error=str(error))
-                    continue
-                pipeline = await self._pipelines.current()
-                await self._database.write(
-                    partial(self._operations.align, motions=[motion], pipeline=pipeline)
+        for motion_id in motion_ids:
+            try:
+                motion = (await self._motions.load(motion_id, fresh=True)).motion
+            except CorruptStream as error:
+                log.error(  # noqa: TRY400 - the message says all there is
+                    "motion not reconciled", motion_id=str(motion_id), error=str(error)
                 )
-                log.warning("lost operational row restored", motion_id=str(motion_id))
-                restored += 1
-            if len(page) < PAGE:
-                return restored
-            after = (to_us(page[-1].introduced_at), page[-1].motion_id)
+                continue
+            pipeline = await self._pipelines.refresh()
+            if summarise(motion, pipeline).action_kind in WITHOUT_ROW:
+                continue
+            await self._database.write(
+                partial(self._operations.align, motions=[motion], pipeline=pipeline)
+            )
+            log.warning("lost operational row restored", motion_id=str(motion_id))
+            restored += 1
+        return restored

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.ports.assignments import AgendaKind
-from governance_flow.application.times import to_us
+from governance_flow.application.process_manager.background import backoff_seconds
 from governance_flow.domain.errors import GovernanceFlowError
 
 if TYPE_CHECKING:
@@ -22,21 +22,30 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.projection import Follower
     from governance_flow.application.process_manager.agenda import AgendaKeeper
     from governance_flow.application.process_manager.alerting import Alerting
+    from governance_flow.application.process_manager.background import Failures
     from governance_flow.application.process_manager.dispatching import Dispatcher
-    from governance_flow.application.process_manager.reconciling import Reconciler
+    from governance_flow.application.process_manager.reconciling import Cursor, Reconciler
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.configuration import WorkerPolicy
 
 RECONCILE_EVERY = timedelta(minutes=1)
-MAX_BACKOFF_SECONDS = 30.0
+FOLLOWED_BATCHES_MAX = 10
+"""How much of the log is followed in one round, so that a growing log starves nothing else."""
+
+REST_SECONDS_MIN = 0.01
+"""However soon something becomes due, a clock that stands still must not make the worker spin."""
 
 log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Any number of workers, in any number of processes, share one store."""
+    """Any number of workers, in any number of processes, share one store.
 
-    def __init__(  # noqa: PLR0913 - one collaborator each
+    ``run`` and ``run_until_idle`` may be called several times at once: they share the work in
+    hand, and the last one to leave finishes it or gives it back.
+    """
+
+    def __init__(
         self,
         *,
         store: EventStore,
@@ -49,6 +58,7 @@ class Worker:
         reconciler: Reconciler,
         policy: WorkerPolicy,
         clock: Clock,
+        failures: Failures,
         wake: asyncio.Event,
     ) -> None:
         self._store = store
@@ -61,40 +71,45 @@ class Worker:
         self._reconciler = reconciler
         self._policy = policy
         self._clock = clock
+        self._failures = failures
         self._wake = wake
         self._stopping = False
+        self._running = 0
+        self._beating: asyncio.Task[None] | None = None
         self._seen_work = 0
         self._reconciled = clock.now() - RECONCILE_EVERY
+        self._sweep: Cursor | None = None
 
     def stop(self) -> None:
-        """Ask ``run`` to finish or give back what is in hand, and return."""
+        """Ask whatever runs to finish or give back what is in hand, and return.
+
+        If nothing runs, the next ``run`` returns at once.
+        """
         self._stopping = True
         self._wake.set()
 
     async def run(self) -> None:
         """Work until ``stop`` is called. An error is logged and worked through, never fatal."""
         failures = 0
-        async with self._heartbeats():
+        async with self._at_work():
             while not self._stopping:
                 try:
                     moved, head = await self.step()
-                    self._dispatcher.raise_failure()
+                    # Logged already; what is left of it comes round again by itself.
+                    self._failures.take()
                     failures = 0
-                except Exception as error:  # noqa: BLE001 - logged; the worker goes on
+                    if not moved:
+                        await self._rest(head)
+                except Exception as error:
                     failures += 1
-                    delay = min(self._policy.poll_seconds * 2**failures, MAX_BACKOFF_SECONDS)
-                    log.error(
+                    delay = backoff_seconds(self._policy.poll_seconds, failures)
+                    log.error(  # noqa: TRY400 - a traceback only for what nobody foresaw
                         "the worker failed and goes on",
                         error=f"{type(error).__name__}: {error}",
                         delay_seconds=delay,
                         exc_info=not isinstance(error, GovernanceFlowError),
                     )
                     await self._pause(delay)
-                    continue
-                if not moved:
-                    await self._rest(head)
-            await self._dispatcher.drain(self._policy.drain_seconds)
-        self._stopping = False
 
     async def run_until_idle(self) -> None:
         """Work until nothing can be done now, by this worker or by another on the same store.
@@ -102,27 +117,22 @@ class Worker:
         It waits for work and leases in hand, not for backoffs, deadlines or people. Raises
         what went wrong with the store or in the worker itself.
         """
-        async with self._heartbeats():
-            try:
-                while not self._stopping:
-                    moved, head = await self.step()
-                    self._dispatcher.raise_failure()
-                    if moved:
-                        continue
-                    if not self._dispatcher.busy and await self._idle(head):
-                        break
-                    await self._rest(head)
-            finally:
-                await self._dispatcher.drain(self._policy.drain_seconds)
-        self._stopping = False
+        async with self._at_work():
+            while not self._stopping:
+                moved, head = await self.step()
+                for failure in self._failures.take():
+                    raise failure
+                if moved:
+                    continue
+                if not self._dispatcher.busy and await self._idle(head):
+                    return
+                await self._rest(head)
 
     async def step(self) -> tuple[bool, Head]:
         """Do one round of everything that is due; returns whether anything moved."""
         self._wake.clear()
-        moved = False
-        while await self._follower.run_once():
-            moved = True
-        await self._reconcile_sometimes()
+        moved = await self._follow()
+        moved |= await self._reconcile_sometimes()
         head = await self._store.head()
         if head.halt_epoch != (await self._pipelines.current()).halt_epoch:
             await self._pipelines.refresh()
@@ -132,8 +142,17 @@ class Worker:
         moved |= await self._alerting.deliver_due()
         return moved, head
 
+    async def _follow(self) -> bool:
+        for batches in range(FOLLOWED_BATCHES_MAX):
+            if not await self._follower.run_once():
+                return batches > 0
+        return True
+
     async def _idle(self, head: Head) -> bool:
         """Return whether nothing is due and nobody is at work."""
+        if await self._follower.run_once() or await self._store.head() != head:
+            # The rows that were looked at may not be all that the log calls for by now.
+            return False
         full = head.admitted >= self._pipelines.configuration.max_concurrent_motions
         kinds = [AgendaKind.APPLY] if full else [AgendaKind.APPLY, AgendaKind.ADMIT]
         hand = await self._assignments.idle_counts(self._dispatcher.services, kinds)
@@ -141,32 +160,43 @@ class Worker:
             return not hand.alerts
         return not (hand.assignments or hand.agenda or hand.alerts)
 
-    async def _reconcile_sometimes(self) -> None:
+    async def _reconcile_sometimes(self) -> bool:
+        """Look for lost rows, a page at a time; returns whether there is more to look at."""
         now = self._clock.now()
-        if now - self._reconciled >= RECONCILE_EVERY:
-            self._reconciled = now
-            await self._reconciler.reconcile()
+        if self._sweep is None and now - self._reconciled < RECONCILE_EVERY:
+            return False
+        # Should this fail, the next attempt is a sweep of its own.
+        after, self._sweep, self._reconciled = self._sweep, None, now
+        self._sweep, restored = await self._reconciler.reconcile_page(after)
+        return bool(restored) or self._sweep is not None
 
     async def _rest(self, head: Head) -> None:
         """Wait until something may have happened, or becomes due, or the poll is up."""
         seconds = self._policy.poll_seconds
-        due_us = await self._assignments.next_due_us()
-        if due_us is not None:
-            seconds = min(seconds, max(0.0, (due_us - to_us(self._clock.now())) / 1_000_000))
+        due_seconds = await self._assignments.seconds_to_next_due()
+        if due_seconds is not None:
+            seconds = min(seconds, max(due_seconds, REST_SECONDS_MIN))
         hints = [
             asyncio.create_task(waiting)
             for waiting in (
-                self._wake.wait(),
+                self._woken(),
                 self._store.wait_for_append(after_position=head.position, timeout_seconds=seconds),
                 self._wait_for_work(seconds),
             )
         ]
         try:
-            await asyncio.wait(hints, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                hints, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            for hint in done:
+                hint.result()
         finally:
             for hint in hints:
                 hint.cancel()
             await asyncio.gather(*hints, return_exceptions=True)
+
+    async def _woken(self) -> None:
+        await self._wake.wait()
 
     async def _wait_for_work(self, seconds: float) -> None:
         self._seen_work = await self._assignments.wait_for_work(
@@ -181,21 +211,48 @@ class Worker:
                     await self._wake.wait()
 
     @asynccontextmanager
-    async def _heartbeats(self) -> AsyncIterator[None]:
-        """Extend the leases in hand as long as the block runs."""
-        beating = asyncio.create_task(self._beat())
+    async def _at_work(self) -> AsyncIterator[None]:
+        """Keep the leases in hand alive while anybody runs; the last one to leave drains."""
+        self._running += 1
+        if self._running == 1:
+            # What went wrong when the last one left is in the log, and nobody's here.
+            self._failures.take()
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._beat(), name="heartbeat")
+        drain_seconds = self._policy.drain_seconds
         try:
             yield
+        except asyncio.CancelledError:
+            # Whoever cancels does not want to wait.
+            drain_seconds = 0
+            raise
         finally:
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
+            self._running -= 1
+            if not self._running:
+                await self._leave(drain_seconds)
+
+    async def _leave(self, drain_seconds: float) -> None:
+        try:
+            await asyncio.gather(
+                self._dispatcher.drain(drain_seconds), self._alerting.drain(drain_seconds)
+            )
+        finally:
+            if not self._running:
+                beating, self._beating = self._beating, None
+                self._stopping = False
+                if beating is not None:
+                    beating.cancel()
+                    await asyncio.gather(beating, return_exceptions=True)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._policy.heartbeat_seconds)
             try:
                 await self._dispatcher.heartbeat()
-            except GovernanceFlowError as error:
+            except Exception as error:
                 # The leases run out if this goes on, and then somebody else takes over.
-                log.error("leases could not be extended", error=str(error))
+                log.error(  # noqa: TRY400 - a traceback only for what nobody foresaw
+                    "leases could not be extended",
+                    error=f"{type(error).__name__}: {error}",
+                    exc_info=not isinstance(error, GovernanceFlowError),
+                )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from governance_flow.application.ports.event_store import Fence
 from governance_flow.application.ports.flow_orchestrator import BranchResult, CompletionOutcome
 from governance_flow.application.services.introductions import (
+    MAX_NAME_CHARACTERS,
     metadata_field,
     require_size,
     storable,
+    text_field,
 )
 from governance_flow.application.services.motion_commands import Decision, nothing
 from governance_flow.domain.branches import SERVICE_BRANCH
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from governance_flow.domain.configuration import FlowConfiguration
     from governance_flow.domain.decisions.context import Context
     from governance_flow.domain.motion import Answer, Motion
+
+MAX_ERROR_CHARACTERS = 100_000
 
 _BRANCH_SERVICE: Mapping[GovernanceBranch, str] = MappingProxyType(
     {branch: service for service, branch in SERVICE_BRANCH.items()}
@@ -95,8 +99,17 @@ class Completions:
         if result.motion_id != motion_id:
             msg = f"the result is about motion {result.motion_id}, not about {motion_id}"
             raise InvalidInput(msg, motion_id=motion_id)
+        text_field("actor", actor.id, max_characters=MAX_NAME_CHARACTERS)
+        if result.error_type is not None:
+            text_field("error_type", result.error_type, max_characters=MAX_NAME_CHARACTERS)
         if result.error is not None:
             storable("error", result.error)
+            if len(result.error) > MAX_ERROR_CHARACTERS:
+                msg = (
+                    f"error has {len(result.error)} characters; "
+                    f"at most {MAX_ERROR_CHARACTERS} are allowed"
+                )
+                raise InvalidInput(msg, field="error")
         output = metadata_field("output", result.output)
         require_size("output", output, self._max_output_bytes)
         return Completion(

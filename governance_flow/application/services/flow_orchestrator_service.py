@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,15 +9,17 @@ from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.completions import Completions, reporter
 from governance_flow.application.services.introductions import (
     MAX_NAME_CHARACTERS,
+    MAX_NOTE_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     ballots_field,
     metadata_field,
+    note_field,
     require_size,
-    storable,
     text_field,
 )
 from governance_flow.application.services.motion_commands import Decision, nothing
 from governance_flow.domain.decisions.people import amend, resolve, withdraw
+from governance_flow.domain.decisions.proceed import proceed
 from governance_flow.domain.errors import (
     CapacityReached,
     ConcurrencyConflict,
@@ -201,7 +202,7 @@ class FlowOrchestratorService:
         self, motion_id: UUID, by: str, reason: str = ""
     ) -> MotionPipelineState:
         """Withdraw a motion; an open routing is superseded."""
-        storable("reason", reason)
+        note_field("reason", reason)
 
         def decide(motion: Motion, ctx: Context) -> Decision:
             proposed = withdraw(motion, ctx, reason)
@@ -231,7 +232,7 @@ class FlowOrchestratorService:
             if motion.routing is not None:
                 return None
             _require_running(ctx)
-            return Decision()
+            return Decision(follow_up=proceed)
 
         try:
             done = await self._commands.execute(motion_id, decide, fresh=True)
@@ -259,19 +260,12 @@ class FlowOrchestratorService:
         """Let a named person decide about a blocked motion."""
         person = named("resolved_by", resolved_by)
         chosen = _member(Resolution, "decision", decision)
-        storable("notes", notes)
+        note_field("notes", notes)
 
         def decide(motion: Motion, ctx: Context) -> Decision:
             return Decision(record=(resolve(motion, ctx, chosen, notes),))
 
-        def only_record(motion: Motion, ctx: Context) -> Decision:
-            return replace(decide(motion, ctx), follow_up=nothing)
-
-        try:
-            return await self._decided_by(person, motion_id, decide)
-        except CapacityReached:
-            # No place is free, but what was decided stands: the motion waits in the docket.
-            return await self._decided_by(person, motion_id, only_record)
+        return await self._decided_by(person, motion_id, decide)
 
     async def retry_motion(self, motion_id: UUID, by: str) -> MotionPipelineState:
         """Try a blocked motion again, or take up a tabled one."""
@@ -282,7 +276,7 @@ class FlowOrchestratorService:
 
     async def halt_pipeline(self, by: str, reason: str) -> None:
         """Stop every state change and routing; raises Refused if that is so already."""
-        if not await self._pipelines.halt(named("by", by), text_field("reason", reason)):
+        if not await self._pipelines.halt(named("by", by), _reason(reason)):
             halt = self._pipelines.known.halt
             since = f" since {halt.since:%Y-%m-%d %H:%M:%S} UTC ({halt.reason})" if halt else ""
             msg = f"the pipeline is halted already{since}"
@@ -290,7 +284,7 @@ class FlowOrchestratorService:
 
     async def resume_pipeline(self, by: str, reason: str) -> None:
         """Let the pipeline go on; raises Refused if it is not halted."""
-        await self._pipelines.resume(named("by", by), text_field("reason", reason))
+        await self._pipelines.resume(named("by", by), _reason(reason))
 
     async def _decided_by(
         self, person: Actor, motion_id: UUID, decide: Decide
@@ -330,6 +324,10 @@ def named(field: str, name: str) -> Actor:
     """Return the actor for a name that somebody gave without proof; raises InvalidInput."""
     name = text_field(field, name, max_characters=MAX_NAME_CHARACTERS)
     return Actor(id=name, authenticated_by=Authentication.ASSERTED)
+
+
+def _reason(reason: str) -> str:
+    return text_field("reason", reason, max_characters=MAX_NOTE_CHARACTERS)
 
 
 def _require_running(ctx: Context) -> None:

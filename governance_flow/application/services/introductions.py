@@ -11,6 +11,10 @@ from governance_flow.domain.events import Ballot
 
 MAX_TITLE_CHARACTERS = 2_000
 MAX_NAME_CHARACTERS = 200
+MAX_NOTE_CHARACTERS = 10_000
+MAX_DEPTH = 50
+"""Lists and objects within each other. JSON that is nested more deeply can be written and then
+not be read again, so it would make the whole motion unreadable."""
 
 
 def text_field(name: str, value: object, *, max_characters: int | None = None) -> str:
@@ -38,6 +42,24 @@ def storable(name: str, value: str) -> None:
     except UnicodeEncodeError as error:
         msg = f"{name} contains a lone surrogate at character {error.start}: it is not Unicode text"
         raise InvalidInput(msg, field=name) from error
+
+
+def made_storable(text: str, *, max_characters: int) -> str:
+    """Return the text with what cannot be stored written out, and its end cut off if need be."""
+    plain = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return plain if len(plain) <= max_characters else f"{plain[: max_characters - 1]}…"
+
+
+def note_field(name: str, value: object) -> str:
+    """Return a remark, which may be empty; raises InvalidInput naming it if it cannot be kept."""
+    if not isinstance(value, str):
+        msg = f"{name} must be a text, not {type(value).__name__}"
+        raise InvalidInput(msg, field=name)
+    storable(name, value)
+    if len(value) > MAX_NOTE_CHARACTERS:
+        msg = f"{name} has {len(value)} characters; at most {MAX_NOTE_CHARACTERS} are allowed"
+        raise InvalidInput(msg, field=name)
+    return value
 
 
 def ballots_field(value: object) -> dict[str, Ballot]:
@@ -70,7 +92,22 @@ def metadata_field(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     if "\\u0000" in encoded:
         msg = f"{name} contains a NUL character: remove it"
         raise InvalidInput(msg, field=name)
+    if encoded.count("{") + encoded.count("[") > MAX_DEPTH and _deeper_than(MAX_DEPTH, value):
+        msg = f"{name} is nested more than {MAX_DEPTH} levels deep"
+        raise InvalidInput(msg, field=name)
     return dict(json.loads(encoded))
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            item
+            for container in layer
+            if isinstance(container, list | tuple | dict)
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+    return bool(layer)
 
 
 def require_size(name: str, value: object, limit_bytes: int) -> None:

@@ -18,17 +18,24 @@ from governance_flow.domain.events import (
     Proposal,
 )
 from governance_flow.domain.motion import Motion
+from governance_flow.domain.next_action import AwaitPlace, next_action
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from governance_flow.application.loaded import Loaded
     from governance_flow.application.ports.clock import Clock, IdSource
     from governance_flow.application.ports.event_store import Fence
-    from governance_flow.application.services.motions import Draft, Loaded, Motions
+    from governance_flow.application.services.motions import Draft, Motions
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.events import Actor
 
 FollowUp = Callable[[Motion, Context], Sequence[Proposal]]
+
+
+def in_turn(motion: Motion, ctx: Context) -> Sequence[Proposal]:
+    """Let happen what follows, but for an admission: the docket has an order, and sees to it."""
+    return () if isinstance(next_action(motion), AwaitPlace) else proceed(motion, ctx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class Decision:
     """What to record whatever happens, and what follows from it while the pipeline runs."""
 
     record: tuple[MotionEvent, ...] = ()
-    follow_up: FollowUp = proceed
+    follow_up: FollowUp = in_turn
     fence: Fence | None = None
 
 
@@ -91,6 +98,8 @@ class MotionCommands:
         for attempt in range(self._max_conflicts):
             pipeline = await self._pipelines.current()
             loaded = await self._motions.load(motion_id, fresh=fresh or attempt > 0)
+            if loaded.motion.last_routing is not None:
+                await self._pipelines.learn(loaded.motion.last_routing.configuration)
             ctx = self._context(loaded.motion, actor)
             decision = decide(loaded.motion, ctx)
             if decision is None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict, cast
 
+import structlog
+from pydantic import ValidationError
+
 from governance_flow.application.ports.event_store import Append, HaltSwitch
 from governance_flow.domain.configuration import FlowConfiguration
 from governance_flow.domain.errors import ConcurrencyConflict, Refused
@@ -18,14 +21,16 @@ from governance_flow.domain.events import (
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from uuid import UUID
 
     from governance_flow.application.ports.clock import Clock, IdSource
     from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.mapper import EventMapper
-    from governance_flow.domain.events import Actor
+    from governance_flow.domain.events import Actor, Json
+
+log = structlog.get_logger(__name__)
 
 
 class PipelineEnvelope(TypedDict):
@@ -83,17 +88,38 @@ class Pipelines:
         self._known = True
         return self._pipeline
 
-    def rules(self, digest: str | None) -> FlowConfiguration:
-        """Return the configuration with this digest; the present one if it is unknown."""
+    async def learn(self, digest: str) -> None:
+        """Make sure that ``rules`` knows a configuration another process may have adopted."""
+        known = self._pipeline.configurations or {}
+        if digest not in self._configurations and digest not in known:
+            await self.refresh()
+
+    def rules(self, digest: str | None, pipeline: Pipeline | None = None) -> FlowConfiguration:
+        """Return the configuration with this digest; the present one if it is unknown.
+
+        ``pipeline`` is where to look it up, if not in the pipeline as last seen.
+        """
         if digest is None or digest == self.digest:
             return self.configuration
         known = self._configurations.get(digest)
         if known is None:
-            recorded = (self._pipeline.configurations or {}).get(digest)
+            recorded = ((pipeline or self._pipeline).configurations or {}).get(digest)
             if recorded is None:
                 return self.configuration
-            known = self._configurations[digest] = FlowConfiguration.model_validate(recorded)
+            known = self._configurations[digest] = self._read(digest, recorded)
         return known
+
+    def _read(self, digest: str, recorded: Mapping[str, Json]) -> FlowConfiguration:
+        try:
+            return FlowConfiguration.model_validate(recorded)
+        except ValidationError as error:
+            # Written by another version of this program; motions must not be stranded by that.
+            log.warning(
+                "a recorded configuration cannot be read; the present one is used instead",
+                digest=digest,
+                error=str(error),
+            )
+            return self.configuration
 
     async def adopt(self) -> None:
         """Record this process's configuration as the one in force, if it is another.

@@ -38,6 +38,7 @@ def _decide(_motion: Motion, _ctx: Context) -> Decision:
 
 
 def _follow_up(motion: Motion, ctx: Context) -> Sequence[Proposal]:
-    if motion.routing is not None:
+    follows = proceed(motion, ctx)
+    if not follows and motion.routing is not None:
         return expire(motion, ctx, motion.routing.routing_id)
-    return proceed(motion, ctx)
+    return follows

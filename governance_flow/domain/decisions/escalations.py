@@ -169,7 +169,6 @@ def _ask_again(motion: Motion, ctx: Context, failure: Failure) -> tuple[Proposal
             ctx,
             Purpose.REVIEW,
             state=motion.state,
-            attempt=1,
             findings=(failure.message,),
         ),
     )

@@ -13,29 +13,41 @@ ON CONFLICT (motion_id) DO UPDATE
 DELETE FROM agenda WHERE motion_id = :motion_id;
 
 -- name: claim_items (postgres)
--- Leases the first due items, in their order.
+-- Leases the first due items, in their order; for each kind the index is walked from its start,
+-- no further than needed. Those that another claim has locked are passed over.
 UPDATE agenda
    SET lease_expires_at_us = :lease_expires_at_us
  WHERE motion_id IN (
-    SELECT motion_id
-      FROM agenda
-     WHERE kind = ANY (:kinds::text[]) AND due_us <= :now_us
-       AND (lease_expires_at_us IS NULL OR lease_expires_at_us <= :now_us)
-     ORDER BY order_us, motion_id
-     LIMIT :limit
-       FOR UPDATE SKIP LOCKED)
+    SELECT free.motion_id
+      FROM unnest(:kinds::text[]) AS wanted (kind)
+     CROSS JOIN LATERAL (
+        SELECT g.motion_id, g.order_us
+          FROM agenda g
+         WHERE g.kind = wanted.kind AND g.due_us <= :now_us
+           AND (g.lease_expires_at_us IS NULL OR g.lease_expires_at_us <= :now_us)
+         ORDER BY g.order_us, g.motion_id
+         LIMIT :limit
+           FOR UPDATE SKIP LOCKED) AS free
+     ORDER BY free.order_us, free.motion_id
+     LIMIT :limit)
 RETURNING motion_id, kind, due_us, order_us;
 
 -- name: claim_items (sqlite)
--- Leases the first due items, in their order.
+-- Leases the first due items, in their order; for each kind the index is walked from its start,
+-- no further than needed.
 UPDATE agenda
    SET lease_expires_at_us = :lease_expires_at_us
  WHERE motion_id IN (
-    SELECT motion_id
-      FROM agenda
-     WHERE kind IN (SELECT value FROM json_each(:kinds)) AND due_us <= :now_us
-       AND (lease_expires_at_us IS NULL OR lease_expires_at_us <= :now_us)
-     ORDER BY order_us, motion_id
+    SELECT free.motion_id
+      FROM json_each(:kinds) AS wanted
+      JOIN agenda AS free ON free.motion_id IN (
+        SELECT g.motion_id
+          FROM agenda g
+         WHERE g.kind = wanted.value AND g.due_us <= :now_us
+           AND (g.lease_expires_at_us IS NULL OR g.lease_expires_at_us <= :now_us)
+         ORDER BY g.order_us, g.motion_id
+         LIMIT :limit)
+     ORDER BY free.order_us, free.motion_id
      LIMIT :limit)
 RETURNING motion_id, kind, due_us, order_us;
 

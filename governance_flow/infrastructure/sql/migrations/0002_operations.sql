@@ -123,6 +123,11 @@ CREATE INDEX agenda_by_order ON agenda (kind, order_us, motion_id);
 -- The next item to become due.
 CREATE INDEX agenda_by_time ON agenda (due_us);
 
+-- name: index_agenda_by_lease
+-- The few items that are being worked on.
+CREATE INDEX agenda_by_lease ON agenda (lease_expires_at_us)
+ WHERE lease_expires_at_us IS NOT NULL;
+
 -- name: create_alerts_outbox (postgres)
 -- Alerts not yet delivered, once for each sink.
 CREATE TABLE alerts_outbox (
@@ -152,3 +157,8 @@ CREATE TABLE alerts_outbox (
 -- name: index_alerts_by_time
 -- The next alert to send.
 CREATE INDEX alerts_outbox_by_time ON alerts_outbox (due_us);
+
+-- name: index_alerts_by_lease
+-- The few alerts that are being sent.
+CREATE INDEX alerts_outbox_by_lease ON alerts_outbox (lease_expires_at_us)
+ WHERE lease_expires_at_us IS NOT NULL;

@@ -1,0 +1,226 @@
+"""The whole verification: every position, every stream, every statement, and what was derived."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from governance_flow.application.audit.derived import (
+    ListsCheck,
+    ReadModelSide,
+    recent_differs,
+    waits_on_a_list,
+)
+from governance_flow.application.audit.faults import AuditReport, Check, Fault, Findings
+from governance_flow.application.audit.head import end_faults, state_faults
+from governance_flow.application.audit.pages import pages_by_position
+from governance_flow.application.audit.positions import PositionCheck
+from governance_flow.application.audit.walk import StreamWalk
+from governance_flow.domain.errors import (
+    StoreBusy,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from uuid import UUID
+
+    from governance_flow.application.audit.tally import Recent
+    from governance_flow.application.ports.audit import (
+        AuditLog,
+        LogEnds,
+        Progress,
+        ReadModelSnapshot,
+    )
+    from governance_flow.application.ports.mapper import EventMapper
+    from governance_flow.application.ports.projection import MotionChange
+    from governance_flow.application.ports.read_model import PipelineCounts
+
+    Standing = tuple[ReadModelSnapshot, PipelineCounts, Recent]
+
+LISTED_AT_ONCE = 200
+"""How many motions are looked for on the workers' lists at a time."""
+
+_ENVIRONMENT = (StoreBusy, StoreFull, StoreLocked, StoreUnavailable)
+"""What is wrong with the store's surroundings, and no fault of what it holds."""
+
+
+class Auditor:
+    """Verifies a store that goes on being used meanwhile.
+
+    Without ``read_model`` and ``lists`` only the log itself is verified.
+    """
+
+    def __init__(
+        self,
+        log: AuditLog,
+        mapper: EventMapper,
+        *,
+        read_model: ReadModelSide | None = None,
+        lists: ListsCheck | None = None,
+    ) -> None:
+        self._log = log
+        self._mapper = mapper
+        self._read_model = read_model
+        self._lists = lists
+
+    async def verify(self, progress: Progress | None = None) -> AuditReport:
+        """Verify everything up to the head of the log as it is now.
+
+        The log is read twice, which is what ``progress`` counts. Faults are never raised, they
+        are listed; StoreError is raised only for a store that cannot be reached or read at all.
+        """
+        run = _Run(self._log, self._mapper, await self._log.ends(), progress)
+        await run.positions()
+        if self._read_model is not None:
+            await run.stand(self._read_model)
+        await run.streams(self._read_model, self._lists)
+        return run.report()
+
+
+class _Run:
+    """One verification."""
+
+    def __init__(
+        self, log: AuditLog, mapper: EventMapper, ends: LogEnds, progress: Progress | None
+    ) -> None:
+        self._log = log
+        self._mapper = mapper
+        self._ends = ends
+        self._progress = progress
+        self._done = 0
+        self._total = 2 * ends.last_position
+        self._findings = Findings()
+        self._later = Findings()
+        """What is found about derived things, to be listed behind the faults of the log."""
+        self._notes: list[str] = []
+        self._seen = PositionCheck()
+        self._walk: StreamWalk | None = None
+        self._walk_failed = False
+        """Whether it was the walk itself, and no reader of it, that an error came out of."""
+        self._standing: Standing | None = None
+        self._waiting: list[UUID] = []
+
+    async def positions(self) -> None:
+        """Read the log in its own order."""
+        async for page in pages_by_position(self._log, up_to_position=self._ends.last_position):
+            for row in page:
+                for fault in self._seen.add(row):
+                    self._findings.add(fault)
+            self._moved(len(page))
+        for fault in end_faults(self._ends.head, self._seen):
+            self._findings.add(fault)
+
+    async def stand(self, side: ReadModelSide) -> None:
+        """Find out where the read model stands, if it can be brought up to the log at all."""
+        if self._ends.head is None:
+            self._notes.append("the read model was not compared: the store has no head row")
+            return
+        try:
+            self._standing = await side.stand(self._ends.head)
+        except _ENVIRONMENT:
+            raise
+        except StoreReadOnly as error:
+            self._notes.append(f"the read model was not compared: {error}")
+        except Exception as error:  # noqa: BLE001 - a log with faults may stop it in any way
+            message = f"the read model cannot be brought up to the log: {_words(error)}"
+            self._later.add(Fault(Check.READ_MODEL, message))
+
+    async def streams(self, side: ReadModelSide | None, lists: ListsCheck | None) -> None:
+        """Read the log stream by stream, and hold what was derived from it against it."""
+        snapshot = self._standing[0] if self._standing else None
+        walk = self._walk = StreamWalk(
+            self._log,
+            self._mapper,
+            self._findings,
+            head_position=self._ends.last_position,
+            replay_position=snapshot.position if snapshot else 0,
+            on_page=self._moved,
+        )
+        lists = lists if self._standing is not None else None
+        async with aclosing(self._replay(walk, lists)) as replay:
+            if side is not None and self._standing is not None:
+                await self._compare(side, self._standing, replay)
+            async for _ in replay:
+                pass
+        if lists is not None:
+            await self._look_for_lost(lists)
+        if walk.sum.value != self._seen.sum.value:
+            message = (
+                "read by stream, the log holds other rows than read by position: "
+                "its index is damaged"
+            )
+            self._findings.add(Fault(Check.POSITIONS, message))
+        if self._ends.head is not None:
+            for fault in state_faults(self._ends.head, walk):
+                self._findings.add(fault)
+
+    async def _compare(
+        self, side: ReadModelSide, standing: Standing, replay: AsyncGenerator[MotionChange]
+    ) -> None:
+        snapshot, counts, recent = standing
+        try:
+            async for difference in side.check.verify(snapshot, replay):
+                whose = str(difference.motion_id) if difference.motion_id else None
+                self._later.add(Fault(Check.READ_MODEL, str(difference), stream_id=whose))
+        except _ENVIRONMENT:
+            raise
+        except Exception as error:
+            if self._walk_failed:
+                raise
+            message = f"the read model cannot be read: {_words(error)}"
+            self._later.add(Fault(Check.READ_MODEL, message))
+        else:
+            for fault in recent_differs(counts, recent):
+                self._later.add(fault)
+
+    async def _replay(
+        self, walk: StreamWalk, lists: ListsCheck | None
+    ) -> AsyncGenerator[MotionChange]:
+        """Hand on the motions, having looked at each for what nobody else looks for."""
+        self._walk_failed = True
+        async for change in walk.changes():
+            if self._standing is not None:
+                for item in change.events:
+                    self._standing[2].add(item.event)
+            if lists is not None and change.after is not None and change.poison is None:
+                if waits_on_a_list(change.after):
+                    self._waiting.append(change.motion_id)
+                if len(self._waiting) == LISTED_AT_ONCE:
+                    await self._look_for_lost(lists)
+            self._walk_failed = False
+            yield change
+            self._walk_failed = True
+        self._walk_failed = False
+
+    async def _look_for_lost(self, lists: ListsCheck) -> None:
+        for fault in await lists.lost(self._waiting):
+            self._later.add(fault)
+        self._waiting = []
+
+    def _moved(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is not None:
+            # Workers append meanwhile: the second reading may be longer than the first.
+            self._progress(self._done, max(self._done, self._total))
+
+    def report(self) -> AuditReport:
+        """Return what was found."""
+        walk = self._walk
+        listed = [*self._findings.listed, *self._later.listed]
+        return AuditReport(
+            position=self._ends.last_position,
+            events=self._seen.events,
+            motions=walk.motions if walk else 0,
+            statements=walk.statements if walk else 0,
+            faults=tuple(listed),
+            fault_count=self._findings.count + self._later.count,
+            notes=tuple(self._notes),
+        )
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

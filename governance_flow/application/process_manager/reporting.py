@@ -1,0 +1,97 @@
+"""Handing in what a branch service has answered, under the lease it was performed under."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from governance_flow.application.process_manager.background import backoff_seconds
+from governance_flow.application.process_manager.performing import failure
+from governance_flow.application.services.introductions import storable
+from governance_flow.domain.errors import (
+    CompletionRefused,
+    ConcurrencyConflict,
+    InvalidInput,
+    StoreBusy,
+    StoreLocked,
+    StoreUnavailable,
+    ViolationRefused,
+)
+from governance_flow.domain.escalation import VALIDATION_ERROR
+from governance_flow.domain.events import Actor, Authentication
+
+if TYPE_CHECKING:
+    from governance_flow.application.ports.flow_orchestrator import BranchAssignment, BranchResult
+    from governance_flow.application.services.completions import Completions
+
+ATTEMPTS = 6
+"""How often a result is handed in while the store is away, before the work is given up."""
+
+log = structlog.get_logger(__name__)
+
+
+class Reporting:
+    """Reports results. What cannot be stored is reported as a failure instead."""
+
+    def __init__(self, completions: Completions, retry_seconds: float) -> None:
+        self._completions = completions
+        self._retry_seconds = retry_seconds
+
+    async def report(
+        self, assignment: BranchAssignment, result: BranchResult, actor: Actor | None = None
+    ) -> None:
+        """Hand a result in; by default it is by whomever it names, for whom the service vouches."""
+        try:
+            by = actor or _vouched(assignment, result)
+            await self._complete(assignment, result, by)
+        except InvalidInput as error:
+            rubbish = failure(assignment, VALIDATION_ERROR, f"unusable result: {error}")
+            await self._complete(assignment, rubbish, _vouched(assignment, rubbish))
+
+    async def _complete(
+        self, assignment: BranchAssignment, result: BranchResult, actor: Actor
+    ) -> None:
+        fenced = replace(
+            result, routing_id=assignment.routing_id, lease_token=assignment.lease_token
+        )
+        failures = 0
+        while True:
+            try:
+                return await self._complete_once(assignment, fenced, actor)
+            except (ConcurrencyConflict, StoreBusy, StoreLocked, StoreUnavailable) as error:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                # What took an hour to find out must not be lost to a minute without the store.
+                delay = backoff_seconds(self._retry_seconds, failures)
+                log.warning(
+                    "result not recorded yet",
+                    routing_id=str(assignment.routing_id),
+                    motion_id=str(assignment.motion_id),
+                    delay_seconds=delay,
+                    error=str(error),
+                )
+            await asyncio.sleep(delay)
+
+    async def _complete_once(
+        self, assignment: BranchAssignment, result: BranchResult, actor: Actor
+    ) -> None:
+        try:
+            await self._completions.complete(assignment.motion_id, result, actor)
+        except (CompletionRefused, ViolationRefused) as error:
+            # Somebody else has answered, or holds the lease by now: theirs counts.
+            log.warning(
+                "completion refused",
+                routing_id=str(assignment.routing_id),
+                motion_id=str(assignment.motion_id),
+                reason=str(error),
+            )
+
+
+def _vouched(assignment: BranchAssignment, result: BranchResult) -> Actor:
+    name = result.actor or assignment.service
+    storable("actor", name)
+    return Actor(id=name, authenticated_by=Authentication.SERVICE)
