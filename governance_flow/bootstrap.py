@@ -7,6 +7,7 @@ import os
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -67,7 +68,9 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.knight_witness import KnightWitnessProtocol
     from governance_flow.application.ports.mapper import EventMapper
+    from governance_flow.application.ports.projection import Projection
     from governance_flow.domain.configuration import FlowConfiguration
+    from governance_flow.infrastructure.database.base import AnyDatabase
 
 STORE_VARIABLE = "GOVERNANCE_FLOW_STORE"
 DEFAULT_STORE = "sqlite:///governance-flow.db"
@@ -99,7 +102,7 @@ class Flow:
 
 
 @asynccontextmanager
-async def open_flow(  # noqa: PLR0913 - every port can be replaced
+async def open_flow(
     address: str | None = None,
     *,
     config: FlowConfiguration | Mapping[str, Any] | Path | str | None = None,
@@ -124,159 +127,236 @@ async def open_flow(  # noqa: PLR0913 - every port can be replaced
     environ = os.environ if environ is None else environ
     address = address or environ.get(STORE_VARIABLE) or DEFAULT_STORE
     configuration = as_configuration(config, environ)
-    process_clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         database = await asyncio.to_thread(open_database, address, clock=clock)
         stack.push_async_callback(database.close)
-        metrics = PrometheusMetrics()
-        store = GroupCommitEventStore(database, on_group=metrics.appended)
-        stack.push_async_callback(store.close)
-        mapper = JsonEventMapper()
-        assignments = SqlAssignmentStore(database)
-
-        pipelines = Pipelines(
-            store=store,
-            mapper=mapper,
-            clock=process_clock,
-            new_id=new_id,
-            configuration=configuration,
-        )
-        witnessing = Witnessing(
-            knight or KnightWitness(), configuration.knight.witness_timeout_seconds
-        )
-        motions = Motions(store, mapper, witnessing, SqlSnapshots(database))
-        commands = MotionCommands(
-            motions=motions,
-            pipelines=pipelines,
-            clock=process_clock,
-            new_id=new_id,
-            max_conflicts=configuration.limits.max_append_conflicts,
-        )
-        breaker = Breaker(store, mapper, pipelines, process_clock)
-        completions = Completions(commands, breaker, metrics, configuration)
-        processing = Processing(commands, breaker)
-
         if alert_sinks is None:
-            built_sinks = build_alert_sinks(configuration.alerts, environ, process_clock)
-            for sink in built_sinks:
+            alert_sinks = build_alert_sinks(configuration.alerts, environ, clock)
+            for sink in alert_sinks:
                 stack.push_async_callback(sink.close)
-            alert_sinks = built_sinks
-        sinks = {sink.name: sink for sink in alert_sinks}
-
-        operations = Operations(assignments, tuple(sinks), pipelines.rules)
-        projections = (MotionsProjection(), ActivityProjection())
-        runner = ProjectionRunner(database, store, mapper, (operations, *projections))
-        await runner.prepare()
-        read_model = SqlReadModel(database, runner, store)
-        status = StatusQueries(store, motions, pipelines, read_model, process_clock)
-        orchestrator = FlowOrchestratorService(
-            store=store,
-            motions=motions,
-            commands=commands,
-            completions=completions,
-            processing=processing,
-            pipelines=pipelines,
-            status=status,
-            breaker=breaker,
-            clock=process_clock,
+        wiring = _Wiring(
+            database=database,
+            configuration=configuration,
+            knight=knight or KnightWitness(),
+            sinks={sink.name: sink for sink in alert_sinks},
+            clock=clock or SystemClock(),
             new_id=new_id,
         )
+        stack.push_async_callback(wiring.store.close)
         services = build_branches(
             configuration,
             branches,
             environ=environ,
             earl=earl,
-            read_record=RecordCheck(store, mapper).problems,
-            clock=process_clock,
+            read_record=RecordCheck(wiring.store, wiring.mapper).problems,
+            clock=clock,
         )
         stack.push_async_callback(services.close)
+        await wiring.runner.prepare()
+        yield wiring.flow(address, wiring.worker(services, worker_name or _worker_name(new_id)))
+
+
+@dataclass(frozen=True)
+class _Wiring:
+    """Every part, made once, when something first needs it."""
+
+    database: AnyDatabase
+    configuration: FlowConfiguration
+    knight: KnightWitnessProtocol
+    sinks: Mapping[str, AlertSink]
+    clock: Clock
+    new_id: IdSource
+
+    # -- The store and what stands directly on it ----------------------------------------------
+
+    @cached_property
+    def metrics(self) -> PrometheusMetrics:
+        return PrometheusMetrics()
+
+    @cached_property
+    def store(self) -> GroupCommitEventStore:
+        return GroupCommitEventStore(self.database, on_group=self.metrics.appended)
+
+    @cached_property
+    def mapper(self) -> JsonEventMapper:
+        return JsonEventMapper()
+
+    @cached_property
+    def assignments(self) -> SqlAssignmentStore:
+        return SqlAssignmentStore(self.database)
+
+    # -- Commands ------------------------------------------------------------------------------
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        return Pipelines(
+            store=self.store,
+            mapper=self.mapper,
+            clock=self.clock,
+            new_id=self.new_id,
+            configuration=self.configuration,
+        )
+
+    @cached_property
+    def motions(self) -> Motions:
+        timeout_seconds = self.configuration.knight.witness_timeout_seconds
+        witnessing = Witnessing(self.knight, timeout_seconds)
+        return Motions(self.store, self.mapper, witnessing, SqlSnapshots(self.database))
+
+    @cached_property
+    def commands(self) -> MotionCommands:
+        return MotionCommands(
+            motions=self.motions,
+            pipelines=self.pipelines,
+            clock=self.clock,
+            new_id=self.new_id,
+            max_conflicts=self.configuration.limits.max_append_conflicts,
+        )
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        return Breaker(self.store, self.mapper, self.pipelines, self.clock)
+
+    @cached_property
+    def completions(self) -> Completions:
+        return Completions(self.commands, self.breaker, self.metrics, self.configuration)
+
+    @cached_property
+    def processing(self) -> Processing:
+        return Processing(self.commands, self.breaker)
+
+    @cached_property
+    def orchestrator(self) -> FlowOrchestratorService:
+        return FlowOrchestratorService(
+            store=self.store,
+            motions=self.motions,
+            commands=self.commands,
+            completions=self.completions,
+            processing=self.processing,
+            pipelines=self.pipelines,
+            status=StatusQueries(
+                self.store, self.motions, self.pipelines, self.read_model, self.clock
+            ),
+            breaker=self.breaker,
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+
+    # -- What follows the events ---------------------------------------------------------------
+
+    @cached_property
+    def operations(self) -> Operations:
+        return Operations(self.assignments, tuple(self.sinks), self.pipelines.rules)
+
+    @cached_property
+    def projections(self) -> tuple[Projection, ...]:
+        return (MotionsProjection(), ActivityProjection())
+
+    @cached_property
+    def runner(self) -> ProjectionRunner:
+        followers = (self.operations, *self.projections)
+        return ProjectionRunner(self.database, self.store, self.mapper, followers)
+
+    @cached_property
+    def read_model(self) -> SqlReadModel:
+        return SqlReadModel(self.database, self.runner, self.store)
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            store=self.store,
+            database=self.database,
+            assignments=self.assignments,
+            operations=self.operations,
+            motions=self.motions,
+            pipelines=self.pipelines,
+            read_model=self.read_model,
+        )
+
+    def worker(self, services: Mapping[str, BranchService], name: str) -> Worker:
         wake = asyncio.Event()
         failures = Failures()
-        reconciler = Reconciler(
-            store=store,
-            database=database,
-            assignments=assignments,
-            operations=operations,
-            motions=motions,
-            pipelines=pipelines,
-            read_model=read_model,
-        )
-        worker = Worker(
-            store=store,
-            assignments=assignments,
-            follower=runner,
-            pipelines=pipelines,
+        policy = self.configuration.worker
+        return Worker(
+            store=self.store,
+            assignments=self.assignments,
+            follower=self.runner,
+            pipelines=self.pipelines,
             agenda=AgendaKeeper(
-                database=database,
-                assignments=assignments,
-                operations=operations,
-                processing=processing,
-                pipelines=pipelines,
-                read_model=read_model,
-                clock=process_clock,
+                database=self.database,
+                assignments=self.assignments,
+                operations=self.operations,
+                processing=self.processing,
+                pipelines=self.pipelines,
+                read_model=self.read_model,
+                clock=self.clock,
                 failures=failures,
             ),
             dispatcher=Dispatcher(
-                database=database,
-                assignments=assignments,
-                motions=motions,
-                reporting=Reporting(completions, configuration.worker.poll_seconds),
-                pipelines=pipelines,
+                database=self.database,
+                assignments=self.assignments,
+                motions=self.motions,
+                reporting=Reporting(self.completions, policy.poll_seconds),
+                pipelines=self.pipelines,
                 services=services,
-                owner=worker_name or _worker_name(new_id),
-                policy=configuration.worker,
-                metrics=metrics,
+                owner=name,
+                policy=policy,
+                metrics=self.metrics,
                 failures=failures,
                 on_done=wake.set,
             ),
             alerting=Alerting(
-                assignments=assignments,
-                pipelines=pipelines,
-                sinks=sinks,
-                retry_seconds=configuration.alerts.retry_seconds,
+                assignments=self.assignments,
+                pipelines=self.pipelines,
+                sinks=self.sinks,
+                retry_seconds=self.configuration.alerts.retry_seconds,
                 failures=failures,
                 on_done=wake.set,
             ),
-            reconciler=reconciler,
-            policy=configuration.worker,
-            clock=process_clock,
+            reconciler=self.reconciler,
+            policy=policy,
+            clock=self.clock,
             failures=failures,
             wake=wake,
         )
-        log = SqlAuditLog(database)
-        check = ReadModelCheck(database, store, mapper)
-        places = configuration.max_concurrent_motions
-        yield Flow(
+
+    # -- What is handed out --------------------------------------------------------------------
+
+    def flow(self, address: str, worker: Worker) -> Flow:
+        store, mapper, places = self.store, self.mapper, self.configuration.max_concurrent_motions
+        log = SqlAuditLog(self.database)
+        check = ReadModelCheck(self.database, store, mapper)
+        return Flow(
             address=address,
-            configuration=configuration,
-            orchestrator=orchestrator,
+            configuration=self.configuration,
+            orchestrator=self.orchestrator,
             worker=worker,
             external=ExternalAssignments(
                 store=store,
-                assignments=assignments,
-                follower=runner,
-                motions=motions,
-                pipelines=pipelines,
+                assignments=self.assignments,
+                follower=self.runner,
+                motions=self.motions,
+                pipelines=self.pipelines,
             ),
             store=store,
-            database=database,
+            database=self.database,
             mapper=mapper,
-            assignments=assignments,
-            read_model=read_model,
-            runner=runner,
-            rebuilder=Rebuilder(database, store, mapper, projections),
-            reconciler=reconciler,
-            pipelines=pipelines,
+            assignments=self.assignments,
+            read_model=self.read_model,
+            runner=self.runner,
+            rebuilder=Rebuilder(self.database, store, mapper, self.projections),
+            reconciler=self.reconciler,
+            pipelines=self.pipelines,
             auditor=Auditor(
                 log,
                 mapper,
-                read_model=ReadModelSide(read_model, check),
-                lists=ListsCheck(store, log, mapper, read_model, assignments),
+                read_model=ReadModelSide(self.read_model, check),
+                lists=ListsCheck(store, log, mapper, self.read_model, self.assignments),
             ),
-            replayer=Replayer(log, mapper, process_clock, places),
+            replayer=Replayer(log, mapper, self.clock, places),
             exporter=Exporter(log, mapper),
-            health=Health(store, read_model, assignments, process_clock, places),
-            metrics=metrics,
+            health=Health(store, self.read_model, self.assignments, self.clock, places),
+            metrics=self.metrics,
         )
 
 

@@ -1,20 +1,31 @@
-"""A motion's summary as a row, and back again, without loss."""
+"""A motion's summary as a row, and back again, without loss.
+
+The deadline is kept as the routing set it, with the times at which it stood still for the motion
+alone. Those at which it stood still for all motions, the halts, are added when the row is read.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from governance_flow.application.ports.flow_orchestrator import ActionKind
-from governance_flow.application.summaries import MotionSummary
+from governance_flow.application.summaries import MotionSummary, time_stood_still
 from governance_flow.application.times import from_us, to_us
+from governance_flow.domain.pipeline import Interval
 from governance_flow.domain.states import GovernanceState, is_terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from governance_flow.application.ports.database import Row
+    from governance_flow.domain.motion import Motion
+
+Span = tuple[int, int]
+"""From when to when, in microseconds."""
 
 COLUMNS = (
     "motion_id",
@@ -25,15 +36,31 @@ COLUMNS = (
     "active",
     "blocked",
     "waiting",
-    "routed_at_us",
-    "deadline_us",
     "shown",
 )
 """What ``row_of`` gives, in the order of the table."""
 
 
-def row_of(summary: MotionSummary) -> dict[str, Any]:
-    """Return the columns of a summary. Whether it is parked stands in the registry."""
+@dataclass(frozen=True, slots=True)
+class Halts:
+    """The halts of the pipeline that can have moved a deadline; the last may be under way."""
+
+    intervals: tuple[Interval, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Halts:
+        """Return the halts in rows of (start, end), in order."""
+        return cls(tuple(Interval(from_us(start), _moment(end)) for start, end in rows))
+
+    @property
+    def under_way_since(self) -> datetime | None:
+        """When the present halt began; None while the pipeline runs."""
+        last = self.intervals[-1] if self.intervals else None
+        return last.start if last is not None and last.end is None else None
+
+
+def row_of(summary: MotionSummary, motion: Motion) -> dict[str, Any]:
+    """Return the columns of a motion's summary. Whether it is parked stands in the registry."""
     # JSON, in ASCII: whatever characters a branch reported, every database takes them.
     shown = json.dumps(
         {
@@ -48,6 +75,9 @@ def row_of(summary: MotionSummary) -> dict[str, Any]:
             "action_by_us": _us(summary.action_by),
             "blocking_issues": summary.blocking_issues,
             "last_error": summary.last_error,
+            "routed_at_us": _us(summary.routed_at),
+            "deadline_us": _deadline_us(summary, motion),
+            "pauses": _pauses(motion),
         }
     )
     return {
@@ -59,13 +89,18 @@ def row_of(summary: MotionSummary) -> dict[str, Any]:
         "active": not is_terminal(summary.state),
         "blocked": summary.blocked,
         "waiting": summary.waiting,
-        "routed_at_us": _us(summary.routed_at),
-        "deadline_us": _us(summary.deadline),
         "shown": shown,
     }
 
 
-def summary_of(row: Row, parked: str | None = None) -> MotionSummary:
+def routed_at_us(row: Row) -> int | None:
+    """Return when the open routing of a row was made, if it has a deadline."""
+    told = json.loads(row[-1])
+    routed: int | None = told["routed_at_us"]
+    return None if told["deadline_us"] is None else routed
+
+
+def summary_of(row: Row, halts: Halts, parked: str | None = None) -> MotionSummary:
     """Return the summary in a row as the queries select it."""
     (
         motion_id,
@@ -75,8 +110,6 @@ def summary_of(row: Row, parked: str | None = None) -> MotionSummary:
         entered_state_at_us,
         blocked,
         waiting,
-        routed_at_us,
-        deadline_us,
         shown,
     ) = row
     told = json.loads(shown)
@@ -93,8 +126,8 @@ def summary_of(row: Row, parked: str | None = None) -> MotionSummary:
         waiting=bool(waiting),
         owner=told["owner"],
         attempt=told["attempt"],
-        routed_at=_moment(routed_at_us),
-        deadline=_moment(deadline_us),
+        routed_at=_moment(told["routed_at_us"]),
+        deadline=_deadline(told, halts),
         action_kind=ActionKind(told["action_kind"]),
         action_who=told["action_who"],
         action_what=told["action_what"],
@@ -103,6 +136,34 @@ def summary_of(row: Row, parked: str | None = None) -> MotionSummary:
         last_error=told["last_error"],
         parked=parked,
     )
+
+
+def _deadline_us(summary: MotionSummary, motion: Motion) -> int | None:
+    """Return the deadline as it was set, if there is one to be shown."""
+    if summary.deadline is None or motion.routing is None:
+        return None
+    return _us(motion.routing.deadline)
+
+
+def _pauses(motion: Motion) -> list[Span]:
+    """Return when the deadline stood still for the motion alone since it was routed."""
+    if motion.routing is None:
+        return []
+    return [
+        (to_us(pause.start), to_us(pause.end))
+        for pause in motion.pauses
+        if pause.end is not None and pause.end > motion.routing.timestamp
+    ]
+
+
+def _deadline(told: Mapping[str, Any], halts: Halts) -> datetime | None:
+    """Return the deadline with all the time for which it stood still."""
+    if told["deadline_us"] is None:
+        return None
+    own = [Interval(from_us(start_us), from_us(end_us)) for start_us, end_us in told["pauses"]]
+    since = from_us(told["routed_at_us"])
+    paused = time_stood_still((*own, *halts.intervals), since, halts.under_way_since)
+    return from_us(told["deadline_us"]) + paused
 
 
 def _us(moment: datetime | None) -> int | None:

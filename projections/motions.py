@@ -1,8 +1,9 @@
 """The projection "motions": every motion as people are shown it, and counters over all of them.
 
-A row is what ``summarise`` says of the motion, which depends on the halts of the pipeline too: they
-move the deadlines of motions that nothing else happens to. The counters change by the difference
-between a motion before and after a batch, so that nothing ever has to be counted.
+A row is what ``summarise`` says of the motion, but for what the halts of the pipeline add to its
+deadline: they move the deadlines of motions that nothing else happens to, so they are kept once
+and added when a row is read. The counters change by the difference between a motion before and
+after a batch, so that nothing ever has to be counted.
 """
 
 from __future__ import annotations
@@ -12,25 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from governance_flow.application.summaries import summarise
 from governance_flow.application.times import to_us
-from governance_flow.domain.events import PipelineResumed
+from governance_flow.domain.events import PipelineHalted, PipelineResumed
 from projections.motion_rows import COLUMNS, row_of
 from projections.tables import generation_queries, run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from governance_flow.application.ports.database import Transaction
     from governance_flow.application.ports.projection import Batch
     from governance_flow.application.queries import Queries
     from governance_flow.application.summaries import MotionSummary
-    from governance_flow.domain.pipeline import Interval
 
 NAME = "motions"
 BLOCKED = "blocked"
 WAITING = "waiting"
-
-Span = tuple[int, int]
-"""From when to when, in microseconds."""
 
 
 class MotionsProjection:
@@ -49,9 +46,7 @@ class MotionsProjection:
     def apply(self, tx: Transaction, batch: Batch, generation: int) -> None:
         """Bring the rows and the counters to the end of the batch."""
         sql = queries(tx, generation)
-        # Before the rows of this batch: those are computed with the halts that have ended.
-        for start_us, end_us in newly_paused(batch):
-            tx.execute(sql.move_deadlines, {"start_us": start_us, "end_us": end_us})
+        _keep_halts(tx, sql, batch)
         changed: Counter[str] = Counter()
         rows = []
         for change in batch.motions:
@@ -61,7 +56,7 @@ class MotionsProjection:
                 changed.subtract(tally(summarise(change.before, batch.pipeline)))
             after = summarise(change.after, batch.pipeline)
             changed.update(tally(after))
-            rows.append(row_of(after))
+            rows.append(row_of(after, change.after))
         _upsert(tx, sql, rows)
         _count(tx, sql, changed)
 
@@ -81,40 +76,26 @@ def tally(summary: MotionSummary) -> Counter[str]:
     return counted
 
 
-def newly_paused(batch: Batch) -> list[Span]:
-    """Return when time stood still in the halts that ended in this batch, and in none before.
-
-    Halts may overlap, because they carry the clocks of several machines; no moment is counted
-    twice, as ``time_paused`` counts none twice.
-    """
-    resumed = sum(isinstance(item.event, PipelineResumed) for item in batch.pipeline_events)
-    if not resumed:
-        return []
-    ended = [span for halt in batch.pipeline.halts if (span := _span(halt)) is not None]
-    spans = []
-    for number in range(len(ended) - resumed, len(ended)):
-        spans += _outside(ended[number], ended[:number])
-    return spans
-
-
-def _span(halt: Interval) -> Span | None:
-    return None if halt.end is None else (to_us(halt.start), to_us(halt.end))
-
-
-def _outside(span: Span, covered: Iterable[Span]) -> list[Span]:
-    """Return the parts of a span that none of the others cover."""
-    start, end = span
-    parts = []
-    for other_start, other_end in sorted(covered):
-        if other_end <= other_start:
-            # Resumed by a clock that was behind the one that halted: no time at all.
-            continue
-        if start < min(other_start, end):
-            parts.append((start, min(other_start, end)))
-        start = max(start, other_end)
-    if start < end:
-        parts.append((start, end))
-    return parts
+def _keep_halts(tx: Transaction, sql: Queries, batch: Batch) -> None:
+    """Note the halts that began or ended in this batch."""
+    changes = sum(
+        isinstance(item.event, PipelineHalted | PipelineResumed) for item in batch.pipeline_events
+    )
+    if not changes:
+        return
+    # Each of those events added a halt, or ended the last one.
+    halts = list(enumerate(batch.pipeline.halts, 1))[-changes:]
+    tx.execute_many(
+        sql.keep_halt,
+        [
+            {
+                "number": number,
+                "start_us": to_us(halt.start),
+                "end_us": None if halt.end is None else to_us(halt.end),
+            }
+            for number, halt in halts
+        ],
+    )
 
 
 def _upsert(tx: Transaction, sql: Queries, rows: Sequence[dict[str, Any]]) -> None:

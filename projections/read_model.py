@@ -125,7 +125,7 @@ class SqlReadModel:
                 query = sql.page_of_active
             else:
                 query = sql.page
-            return summaries(tx, tx.execute(query, params))
+            return summaries(tx, live, tx.execute(query, params))
 
         return await read_live(self._database, read)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from governance_flow.domain.errors import StoreError
 from projections import activity, motions
-from projections.motion_rows import summary_of
+from projections.motion_rows import Halts, routed_at_us, summary_of
 from projections.registry import live_generation, parked_live_among
 
 if TYPE_CHECKING:
@@ -62,14 +62,19 @@ async def read_live(database: Database, read: Callable[[Transaction, Live], T]) 
     return await database.read(work)
 
 
-def summaries(tx: Transaction, rows: Sequence[Row]) -> list[MotionSummary]:
+def summaries(tx: Transaction, live: Live, rows: Sequence[Row]) -> list[MotionSummary]:
     """Return the summaries in the rows, and say of each whether a projection has parked it."""
     if not rows:
         return []
     notes: dict[UUID, str] = {}
     for item in parked_live_among(tx, [UUID(row[0]) for row in rows]):
         notes.setdefault(item.motion_id, told(item))
-    return [summary_of(row, notes.get(UUID(row[0]))) for row in rows]
+    halts = Halts()
+    routed = [moment_us for row in rows if (moment_us := routed_at_us(row)) is not None]
+    if routed:
+        sql = motions.queries(tx, live.motions.number)
+        halts = Halts.of(tx.execute(sql.halts_since, {"since_us": min(routed)}))
+    return [summary_of(row, halts, notes.get(UUID(row[0]))) for row in rows]
 
 
 def told(parked: Parked) -> str:

@@ -187,7 +187,7 @@ class ReadModelCheck:
                 if item.projection == motions.NAME
             ]
             position = live.motions.position
-            found = summaries(tx, rows)
+            found = summaries(tx, live, rows)
             return position, min([position, *parked]), found[0] if found else None
 
         position, followed_to, found = await read_live(self._database, read)
@@ -209,7 +209,7 @@ class ReadModelCheck:
         def read(tx: Transaction, live: Live) -> list[MotionSummary]:
             sql = motions.queries(tx, live.motions.number)
             params = {"after_id": str(after), "limit": limit}
-            return summaries(tx, tx.execute(sql.page_by_id, params))
+            return summaries(tx, live, tx.execute(sql.page_by_id, params))
 
         return await read_live(self._database, read)
 

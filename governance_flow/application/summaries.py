@@ -26,15 +26,18 @@ from governance_flow.domain.next_action import (
 from governance_flow.domain.pipeline import time_paused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, timedelta
     from uuid import UUID
 
     from governance_flow.domain.events import MotionRouted, OrchestratorError
     from governance_flow.domain.motion import Motion
-    from governance_flow.domain.pipeline import Halt, Pipeline
+    from governance_flow.domain.pipeline import Halt, Interval, Pipeline
     from governance_flow.domain.states import GovernanceState
 
 PERSON = "a named person"
+DOCKET = "the docket"
+ADMIT = "admit it as soon as a place is free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class MotionSummary:
             entered_state_at=self.entered_state_at,
             expected_completion=deadline,
             blocking_issues=self.blocking_issues,
-            next_action=self._action(deadline, halt),
+            next_action=self._action(now, deadline, halt),
             time_in_state=now - self.entered_state_at,
             owner=self.owner,
             attempt=self.attempt,
@@ -91,8 +94,13 @@ class MotionSummary:
             parked=self.parked,
         )
 
-    def _action(self, deadline: datetime | None, halt: Halt | None) -> ActionNeeded | None:
-        match self.action_kind:
+    def _action(
+        self, now: datetime, deadline: datetime | None, halt: Halt | None
+    ) -> ActionNeeded | None:
+        kind = self.action_kind
+        if kind is ActionKind.DATE and self.action_by is not None and self.action_by <= now:
+            kind = ActionKind.PLACE
+        match kind:
             case ActionKind.NOTHING:
                 return None
             case ActionKind.ORCHESTRATOR | ActionKind.PLACE if halt is not None:
@@ -100,7 +108,9 @@ class MotionSummary:
                 return ActionNeeded(ActionKind.PERSON, PERSON, what)
             case ActionKind.BRANCH:
                 return ActionNeeded(ActionKind.BRANCH, self.action_who, self.action_what, deadline)
-            case kind:
+            case ActionKind.PLACE:
+                return ActionNeeded(ActionKind.PLACE, DOCKET, ADMIT)
+            case _:
                 return ActionNeeded(kind, self.action_who, self.action_what, self.action_by)
 
 
@@ -108,10 +118,10 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
     """Return the summary of ``motion``."""
     kind, who, what, by = _action_of(motion)
     routed = motion.routing
-    deadline = routed.deadline if routed else None
-    if routed is not None and deadline is not None:
-        deadline += time_halted(routed, pipeline)
     block = motion.block
+    deadline = None
+    if routed is not None and routed.deadline is not None and block is None:
+        deadline = routed.deadline + time_paused_since(motion, routed, pipeline)
     error = motion.last_error
     return MotionSummary(
         motion_id=motion.id,
@@ -137,11 +147,27 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
     )
 
 
-def time_halted(routed: MotionRouted, pipeline: Pipeline) -> timedelta:
-    """Return how long halts that have ended have kept a routing's deadline standing still."""
-    ended = [halt for halt in pipeline.halts if halt.end is not None]
-    latest = max((halt.end for halt in ended if halt.end), default=routed.timestamp)
-    return time_paused(ended, routed.timestamp, max(latest, routed.timestamp))
+def time_paused_since(motion: Motion, routed: MotionRouted, pipeline: Pipeline) -> timedelta:
+    """Return how long a routing's deadline has stood still, in halts and blocks that have ended.
+
+    A halt under way counts whole once it has ended; so what lies within it is left out until then.
+    """
+    halted_since = pipeline.halt.since if pipeline.halt is not None else None
+    return time_stood_still((*motion.pauses, *pipeline.halts), routed.timestamp, halted_since)
+
+
+def time_stood_still(
+    pauses: Iterable[Interval], since: datetime, halted_since: datetime | None
+) -> timedelta:
+    """Return how long the pauses that have ended last together, from ``since`` on.
+
+    ``halted_since`` is when the halt under way began, if there is one: nothing counts from there.
+    """
+    ended = [pause for pause in pauses if pause.end is not None]
+    until = max((pause.end for pause in ended if pause.end), default=since)
+    if halted_since is not None:
+        until = min(until, halted_since)
+    return time_paused(ended, since, max(until, since))
 
 
 def headline(error: OrchestratorError) -> str:
@@ -155,9 +181,9 @@ def _action_of(motion: Motion) -> tuple[ActionKind, str, str, datetime | None]:
         case Finished():
             return ActionKind.NOTHING, "", "", None
         case AwaitPlace() if motion.tabled_until is not None:
-            return ActionKind.DATE, "the docket", "take it up on its date", action.since
+            return ActionKind.DATE, DOCKET, "take it up on its date", action.since
         case AwaitPlace():
-            return ActionKind.PLACE, "the docket", "admit it as soon as a place is free", None
+            return ActionKind.PLACE, DOCKET, ADMIT, None
         case AwaitTakingUp():
             return ActionKind.TAKING_UP, PERSON, "take it up (retry)", None
         case AwaitBranch(routing):

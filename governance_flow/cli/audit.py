@@ -63,7 +63,7 @@ def verify_record(place: Place, *, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(report_json(report))
     else:
-        results().print(verification_view(report), soft_wrap=True)
+        results().print(verification_view(report))
     if report.first_fault is not None:
         raise Failed(f"the record is faulty; first fault: {plain(str(report.first_fault))}")
 

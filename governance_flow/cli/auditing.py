@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from governance_flow.cli.progress import progress
-from governance_flow.cli.rendering import motions
+from governance_flow.cli.rendering import indented, motions
 from governance_flow.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def verification_view(report: AuditReport) -> Group:
     else:
         found = "1 fault" if report.fault_count == 1 else f"{report.fault_count:,} faults"
         lines.append(Text.assemble((f"Faulty: {found}", "bold red"), f" in {walked}"))
-        lines += [Text(f"  {plain(str(fault))}", style="red") for fault in report.faults]
+        lines += [indented(Text(plain(str(fault)), style="red")) for fault in report.faults]
         if report.fault_count > len(report.faults):
             lines.append(Text(f"  … and {report.fault_count - len(report.faults):,} more"))
-    lines += [Text(f"  note: {plain(note)}", style="yellow") for note in report.notes]
+    lines += [indented(Text(f"note: {plain(note)}", style="yellow")) for note in report.notes]
     return Group(*lines, Text())

@@ -35,7 +35,7 @@ class Decision(StrEnum):
 
 
 OptionalMotion = Annotated[
-    UUID | None, typer.Argument(metavar="[MOTION]", help="The motion's id; or --all.")
+    UUID | None, typer.Argument(metavar="MOTION", help="The motion's id; or --all.")
 ]
 AllOption = Annotated[
     bool,
@@ -45,7 +45,12 @@ AllOption = Annotated[
 ]
 StateFilter = Annotated[
     GovernanceState | None,
-    typer.Option("--state", case_sensitive=False, help="With --all: only motions in this state."),
+    typer.Option(
+        "--state",
+        metavar="STATE",
+        case_sensitive=False,
+        help="With --all: only motions in this state.",
+    ),
 ]
 ErrorTypeFilter = Annotated[
     str | None,

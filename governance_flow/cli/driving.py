@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LIVELY_INTERVAL_SECONDS = 0.25
 PLAIN_INTERVAL_SECONDS = 5.0
-LOOKING_SHARE = 10
-"""Looking costs time that driving could use: at most one part in so many."""
+INTERVAL_SECONDS_MAX = 2.0
+"""Where the machine is busy, looking takes longer, and is done less often, but never less so."""
 
 LEASES_LOOKED_AT = 1000
 
@@ -52,7 +52,7 @@ async def _watch(flow: Flow, working: asyncio.Task[None]) -> None:
             looked_at = time.monotonic()
             show(await flow.orchestrator.get_pipeline_status())
             cost = time.monotonic() - looked_at
-            pause = max(interval_seconds, LOOKING_SHARE * cost)
+            pause = max(interval_seconds, min(cost, INTERVAL_SECONDS_MAX))
             await asyncio.wait({working}, timeout=pause)
 
 

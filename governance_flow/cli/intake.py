@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from governance_flow.cli.importing import ImportReport, import_file
-from governance_flow.cli.progress import progress
+from governance_flow.cli.progress import BYTES, progress
 from governance_flow.cli.rendering import motions
 from governance_flow.cli.terminal import say
 
@@ -51,7 +51,7 @@ async def introduce_file(
         return is_new
 
     try:
-        with progress("importing", "bytes", quiet=quiet) as show:
+        with progress("importing", BYTES, quiet=quiet) as show:
             await import_file(
                 path,
                 introduce,

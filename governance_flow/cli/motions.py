@@ -160,7 +160,9 @@ def list_motions(
     *,
     state: Annotated[
         GovernanceState | None,
-        typer.Option("--state", case_sensitive=False, help="Only motions in this state."),
+        typer.Option(
+            "--state", metavar="STATE", case_sensitive=False, help="Only motions in this state."
+        ),
     ] = None,
     blocked: Annotated[
         bool | None,

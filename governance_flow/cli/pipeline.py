@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -139,9 +140,8 @@ def rebuild(
 
 
 def metrics(place: Place) -> None:
-    """Print the pipeline's metrics in Prometheus' text format."""
+    """Print the pipeline's metrics in Prometheus' text format.
 
-    async def work(flow: Flow) -> str:
-        raise NotImplementedError(flow)
-
-    results().file.write(opened(place, work))
+    They are read from the store as they stand: a read model that lags behind is shown to.
+    """
+    sys.stdout.write(opened(place, lambda flow: flow.metrics.render(flow.health.snapshot)))

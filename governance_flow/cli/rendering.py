@@ -26,8 +26,6 @@ BAR_COLUMNS = 32
 ISSUE_CHARACTERS_MAX = 300
 """An error may carry a page of text; a table shows how it begins."""
 
-_MARGIN = (0, 0, 0, 2)
-
 STATE_STYLES = {
     GovernanceState.TABLED: "yellow",
     GovernanceState.ACKNOWLEDGED: "green",
@@ -75,9 +73,14 @@ def headed(title: str, body: RenderableType) -> Group:
     return Group(Text(title, style="bold"), indented(body), Text())
 
 
-def indented(body: RenderableType) -> Padding:
-    """Return a body two columns in, no wider than it is."""
-    return Padding(body, _MARGIN, expand=False)
+def to_type(line: str, columns: int = 2) -> Text:
+    """Return a command to be copied: in one line, however long, so that it is not torn apart."""
+    return Text(" " * columns + line, style="cyan", no_wrap=True, overflow="ignore")
+
+
+def indented(body: RenderableType, columns: int = 2) -> Padding:
+    """Return a body some columns in, no wider than it is."""
+    return Padding(body, (0, 0, 0, columns), expand=False)
 
 
 # -- The pipeline ----------------------------------------------------------------------------------
@@ -222,14 +225,17 @@ def motion_view(motion: MotionPipelineState, timeline: Sequence[Entry]) -> Group
 def _timeline_table(timeline: Sequence[Entry]) -> Table:
     table = _table("WHEN (UTC)", "WHAT", "WHO", "WHY")
     table.columns[0].no_wrap = True
+    before = ""
     for entry in timeline:
         what, why = what_and_why(entry.event)
+        moment = clock_time(entry.committed_at)
         table.add_row(
-            Text(clock_time(entry.committed_at), style="dim"),
+            Text(moment if moment != before else "", style="dim"),
             Text(plain(what)),
             Text(plain(entry.who), style="dim"),
             Text(begins(why)),
         )
+        before = moment
     return table
 
 

@@ -114,16 +114,16 @@ async def _work(flow: Flow, file: Path, so_far: _Run, *, quiet: bool) -> int | N
 def _show(place: Place, file: Path, so_far: _Run) -> None:
     console = results()
     if so_far.imported is not None:
-        console.print(said(so_far.imported, file), soft_wrap=True)
+        console.print(said(so_far.imported, file))
         console.print()
     if so_far.status is not None:
         console.print(headed(place.shown, status_view(so_far.status)))
     if so_far.waiting is not None:
-        console.print(waiting_view(place, so_far.waiting), soft_wrap=True)
+        console.print(waiting_view(place, so_far.waiting), crop=False)
     if so_far.verified is not None:
-        console.print(verification_view(so_far.verified), soft_wrap=True)
+        console.print(verification_view(so_far.verified))
     if so_far.verified is not None and so_far.status is not None and so_far.waiting is not None:
-        console.print(hints_view(place, so_far.status, so_far.waiting), soft_wrap=True)
+        console.print(hints_view(place, so_far.status, so_far.waiting), crop=False)
 
 
 def _fail_if_something_is_wrong(place: Place, so_far: _Run) -> None:

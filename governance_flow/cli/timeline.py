@@ -8,7 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, assert_never, cast
 
 from governance_flow.application.times import from_us
+from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.domain.events import (
+    SYSTEM,
+    Authentication,
     BranchCompleted,
     EscalationResolved,
     MotionAmended,
@@ -36,9 +39,12 @@ class Entry:
 
     @property
     def who(self) -> str:
-        """Who did it, and how we know."""
+        """Who did it, and how we know; of the orchestrator and the services nobody wonders."""
         actor = self.event.actor
-        return f"{actor.id} ({actor.authenticated_by})"
+        itself = actor == SYSTEM or (
+            actor.id in SERVICE_BRANCH and actor.authenticated_by is Authentication.SERVICE
+        )
+        return actor.id if itself else f"{actor.id} ({actor.authenticated_by})"
 
 
 def read_timeline(stored: Iterable[CommittedEvent], mapper: EventMapper) -> list[Entry]:
@@ -58,7 +64,7 @@ def what_and_why(event: MotionEvent) -> tuple[str, str]:
     """Return what happened, in a few words, and the reason, which may be empty."""
     match event:
         case MotionIntroduced():
-            return "introduced", f"{len(event.ballots)} ballots" if event.ballots else ""
+            return "introduced", _ballots(len(event.ballots))
         case MotionAmended():
             return "amended", f"it is now {event.title!r}"
         case MotionRouted():
@@ -83,6 +89,10 @@ def what_and_why(event: MotionEvent) -> tuple[str, str]:
             return f"violation refused: {event.kind}", event.reason
         case _:
             assert_never(event)
+
+
+def _ballots(count: int) -> str:
+    return {0: "", 1: "1 ballot"}.get(count, f"{count:,} ballots")
 
 
 def _routed(event: MotionRouted) -> str:

@@ -14,7 +14,7 @@ from governance_flow.application.ports.flow_orchestrator import (
     PipelineStatus,
 )
 from governance_flow.cli.command import Place
-from governance_flow.cli.rendering import action_text, begins
+from governance_flow.cli.rendering import action_text, begins, indented, to_type
 from governance_flow.cli.terminal import plain
 from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
 
@@ -66,31 +66,32 @@ def waiting_view(place: Place, waiting: Waiting) -> Group:
 
 def _blocked(place: Place, motion: MotionPipelineState) -> list[RenderableType]:
     lines: list[RenderableType] = [_title(motion)]
-    lines += [Text(f"    {begins(issue)}", style="red") for issue in motion.blocking_issues]
+    lines += [
+        indented(Text(begins(issue), style="red"), columns=4) for issue in motion.blocking_issues
+    ]
     if motion.next_action is not None and motion.next_action.kind is ActionKind.PERSON:
         words = ("resolve", str(motion.motion_id), "--by", YOU, "--decision", "retry")
-        lines.append(Text(f"    {place.command(*words)}", style="cyan"))
+        lines.append(to_type(place.command(*words), columns=4))
     else:
-        lines.append(Text("    ").append_text(action_text(motion.next_action)))
+        lines.append(indented(action_text(motion.next_action), columns=4))
     return lines
 
 
 def _waiting(place: Place, motion: MotionPipelineState) -> list[RenderableType]:
     lines: list[RenderableType] = [
         _title(motion),
-        Text("    ").append_text(action_text(motion.next_action)),
+        indented(action_text(motion.next_action), columns=4),
     ]
     action = motion.next_action
     if action is not None and action.kind in (ActionKind.TAKING_UP, ActionKind.DATE):
         words = ("retry", str(motion.motion_id), "--by", YOU)
-        lines.append(Text(f"    {place.command(*words)}", style="cyan"))
+        lines.append(to_type(place.command(*words), columns=4))
     return lines
 
 
-def _title(motion: MotionPipelineState) -> Text:
-    return Text.assemble(
-        f"  {plain(motion.title)}", (f"  {motion.current_state}, {motion.motion_id}", "dim")
-    )
+def _title(motion: MotionPipelineState) -> RenderableType:
+    where = (f"  {motion.current_state}, {motion.motion_id}", "dim")
+    return indented(Text.assemble(plain(motion.title), where))
 
 
 def hints_view(place: Place, status: PipelineStatus, waiting: Waiting) -> Group:
@@ -111,9 +112,9 @@ def hints_view(place: Place, status: PipelineStatus, waiting: Waiting) -> Group:
         hints.append((place.command("worker"), "keep driving what becomes due"))
     hints.append((place.command("motions"), "list the motions"))
     hints.append((place.command("audit", "replay"), "rebuild all of this from the events alone"))
-    lines = [
+    lines: list[RenderableType] = [
         line
         for words, purpose in hints
-        for line in (Text(f"  {words}", style="cyan"), Text(f"      {purpose}", style="dim"))
+        for line in (to_type(words), Text(f"      {purpose}", style="dim"))
     ]
     return Group(Text("What to type next", style="bold"), *lines)

@@ -221,7 +221,12 @@ def complete(
     ] = None,
     next_state: Annotated[
         GovernanceState | None,
-        typer.Option("--next-state", case_sensitive=False, help="The state proposed, if any."),
+        typer.Option(
+            "--next-state",
+            metavar="STATE",
+            case_sensitive=False,
+            help="The state proposed, if any.",
+        ),
     ] = None,
     lease_token: LeaseTokenOption = None,
     as_json: JsonOption = False,

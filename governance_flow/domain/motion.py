@@ -234,7 +234,6 @@ def _routed(motion: Motion, event: MotionRouted) -> Motion:
     if event.state is not motion.state:
         msg = f"motion {motion.id}: routed in {event.state} while it is in {motion.state}"
         raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
-    reviewing = event.purpose is Purpose.REVIEW
     return replace(
         _unrouted(motion),
         routing=event,
@@ -242,9 +241,7 @@ def _routed(motion: Motion, event: MotionRouted) -> Motion:
         pending=None,
         resolution=None,
         outputs={p: output for p, output in motion.outputs.items() if p is not event.purpose},
-        block=motion.block if reviewing else None,
-        pauses=motion.pauses if reviewing else ended(motion.pauses, event.timestamp),
-        invalid_answers=motion.invalid_answers if reviewing else 0,
+        invalid_answers=motion.invalid_answers if event.purpose is Purpose.REVIEW else 0,
     )
 
 

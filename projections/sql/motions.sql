@@ -1,4 +1,7 @@
 -- One row a motion, as people are shown it, and the counters over all of them.
+--
+-- Every halt of the pipeline moves every open deadline. A row therefore keeps its deadline as it was
+-- set, and the halts stand beside: what is shown is worked out for the few rows that are shown.
 
 -- name: create_motions (postgres)
 -- What motions are found by stands in columns; what is only shown, in one JSON text.
@@ -11,8 +14,6 @@ CREATE TABLE IF NOT EXISTS motions_{generation} (
     active              boolean NOT NULL,
     blocked             boolean NOT NULL,
     waiting             boolean NOT NULL,
-    routed_at_us        bigint,
-    deadline_us         bigint,
     shown               text    NOT NULL
 );
 
@@ -27,8 +28,6 @@ CREATE TABLE IF NOT EXISTS motions_{generation} (
     active              INTEGER NOT NULL,
     blocked             INTEGER NOT NULL,
     waiting             INTEGER NOT NULL,
-    routed_at_us        INTEGER,
-    deadline_us         INTEGER,
     shown               TEXT    NOT NULL
 ) STRICT;
 
@@ -43,7 +42,7 @@ CREATE INDEX IF NOT EXISTS motions_{generation}_by_state
     ON motions_{generation} (state, introduced_at_us, motion_id);
 
 -- name: create_active_order
--- Pages of the motions under way, the oldest of them, and the deadlines a halt moves.
+-- Pages of the motions under way, and the oldest of them.
 CREATE INDEX IF NOT EXISTS motions_{generation}_active
     ON motions_{generation} (introduced_at_us, motion_id) WHERE active;
 
@@ -66,9 +65,29 @@ CREATE TABLE IF NOT EXISTS motions_{generation}_counters (
     amount  INTEGER NOT NULL
 ) STRICT;
 
+-- name: create_halts (postgres)
+-- When the pipeline was halted: deadlines stood still meanwhile, of every motion there was.
+CREATE TABLE IF NOT EXISTS motions_{generation}_halts (
+    number   integer PRIMARY KEY,
+    start_us bigint  NOT NULL,
+    end_us   bigint
+);
+
+-- name: create_halts (sqlite)
+-- When the pipeline was halted: deadlines stood still meanwhile, of every motion there was.
+CREATE TABLE IF NOT EXISTS motions_{generation}_halts (
+    number   INTEGER PRIMARY KEY,
+    start_us INTEGER NOT NULL,
+    end_us   INTEGER
+) STRICT;
+
 -- name: drop_motions
 -- The rows and their indexes.
 DROP TABLE IF EXISTS motions_{generation};
+
+-- name: drop_halts
+-- The halts.
+DROP TABLE IF EXISTS motions_{generation}_halts;
 
 -- name: drop_counters
 -- The counters.
@@ -78,38 +97,38 @@ DROP TABLE IF EXISTS motions_{generation}_counters;
 -- The motions of a batch, each as it stands after it.
 INSERT INTO motions_{generation}
        (motion_id, version, introduced_at_us, state, entered_state_at_us,
-        active, blocked, waiting, routed_at_us, deadline_us, shown)
+        active, blocked, waiting, shown)
 SELECT * FROM unnest(
         :motion_id::uuid[], :version::bigint[], :introduced_at_us::bigint[], :state::text[],
         :entered_state_at_us::bigint[], :active::boolean[], :blocked::boolean[],
-        :waiting::boolean[], :routed_at_us::bigint[], :deadline_us::bigint[], :shown::text[])
+        :waiting::boolean[], :shown::text[])
 ON CONFLICT (motion_id) DO UPDATE
    SET version = excluded.version, state = excluded.state,
        entered_state_at_us = excluded.entered_state_at_us, active = excluded.active,
-       blocked = excluded.blocked, waiting = excluded.waiting,
-       routed_at_us = excluded.routed_at_us, deadline_us = excluded.deadline_us,
-       shown = excluded.shown;
+       blocked = excluded.blocked, waiting = excluded.waiting, shown = excluded.shown;
 
 -- name: upsert_motion (sqlite)
 -- A motion as it stands after the batch.
 INSERT INTO motions_{generation}
        (motion_id, version, introduced_at_us, state, entered_state_at_us,
-        active, blocked, waiting, routed_at_us, deadline_us, shown)
+        active, blocked, waiting, shown)
 VALUES (:motion_id, :version, :introduced_at_us, :state, :entered_state_at_us,
-        :active, :blocked, :waiting, :routed_at_us, :deadline_us, :shown)
+        :active, :blocked, :waiting, :shown)
 ON CONFLICT (motion_id) DO UPDATE
    SET version = excluded.version, state = excluded.state,
        entered_state_at_us = excluded.entered_state_at_us, active = excluded.active,
-       blocked = excluded.blocked, waiting = excluded.waiting,
-       routed_at_us = excluded.routed_at_us, deadline_us = excluded.deadline_us,
-       shown = excluded.shown;
+       blocked = excluded.blocked, waiting = excluded.waiting, shown = excluded.shown;
 
--- name: move_deadlines
--- Lets the deadlines of open routings stand still from start_us to end_us.
-UPDATE motions_{generation}
-   SET deadline_us = deadline_us + :end_us
-                     - CASE WHEN routed_at_us > :start_us THEN routed_at_us ELSE :start_us END
- WHERE active AND deadline_us IS NOT NULL AND routed_at_us < :end_us;
+-- name: keep_halt
+-- A halt of the pipeline, by its number: begun, or ended.
+INSERT INTO motions_{generation}_halts (number, start_us, end_us)
+VALUES (:number, :start_us, :end_us)
+ON CONFLICT (number) DO UPDATE SET start_us = excluded.start_us, end_us = excluded.end_us;
+
+-- name: halts_since
+-- The halts that can still have moved the deadline of a routing made then, or later.
+SELECT start_us, end_us FROM motions_{generation}_halts
+ WHERE end_us IS NULL OR end_us > :since_us ORDER BY number;
 
 -- name: count (postgres)
 -- Changes several counters at once.
@@ -134,7 +153,7 @@ SELECT introduced_at_us FROM motions_{generation}
 -- name: page
 -- A page of all motions.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE (introduced_at_us, motion_id) > (:after_us, :after_id)
    AND (CAST(:blocked AS boolean) IS NULL OR blocked = CAST(:blocked AS boolean))
@@ -144,7 +163,7 @@ SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
 -- name: page_in_state
 -- A page of the motions in one state.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE state = :state AND (introduced_at_us, motion_id) > (:after_us, :after_id)
    AND (CAST(:blocked AS boolean) IS NULL OR blocked = CAST(:blocked AS boolean))
@@ -154,7 +173,7 @@ SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
 -- name: page_of_blocked
 -- A page of the blocked motions, in one state or in any.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE blocked AND (introduced_at_us, motion_id) > (:after_us, :after_id)
    AND (CAST(:state AS text) IS NULL OR state = CAST(:state AS text))
@@ -164,7 +183,7 @@ SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
 -- name: page_of_active
 -- A page of the motions under way.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE active AND (introduced_at_us, motion_id) > (:after_us, :after_id)
    AND (CAST(:blocked AS boolean) IS NULL OR blocked = CAST(:blocked AS boolean))
@@ -173,20 +192,20 @@ SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
 -- name: read_motions (postgres)
 -- Some motions by id.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE motion_id = ANY (:motion_ids::uuid[]) ORDER BY motion_id;
 
 -- name: read_motions (sqlite)
 -- Some motions by id.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE motion_id IN (SELECT value FROM json_each(:motion_ids)) ORDER BY motion_id;
 
 -- name: page_by_id
 -- A page of all motions in order of id, for whoever compares them with the streams.
 SELECT motion_id, version, introduced_at_us, state, entered_state_at_us,
-       blocked, waiting, routed_at_us, deadline_us, shown
+       blocked, waiting, shown
   FROM motions_{generation}
  WHERE motion_id > :after_id ORDER BY motion_id LIMIT :limit;

@@ -35,4 +35,5 @@ class RecordCheck:
                 committed_at_us=stored.committed_at_us,
             )
             faults.extend(str(fault) for fault in check.add(row))
+        faults.extend(str(fault) for fault in check.finish())
         return faults

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
 from datetime import timedelta
-from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from governance_flow.application.audit.folding import (
@@ -126,7 +126,8 @@ class Replayer:
         async for summary in self._summaries(moment, progress, recent):
             standing.add(summary)
             if summary.state not in TERMINAL_STATES:
-                active = nsmallest(FIRST_PAGE, (*active, summary), key=_order)
+                insort(active, summary, key=_order)
+                del active[FIRST_PAGE:]
         by_state = {state: standing.by_state[state] for state in GovernanceState}
         admitted = sum(by_state[state] for state in ADMITTED_STATES)
         halt = moment.pipeline.halt

@@ -1,9 +1,10 @@
-"""Whether a stored statement binds exactly the transition it stands in, and all before it."""
+"""Whether each stored statement binds exactly the transition it stands in, and all before it."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeGuard
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from governance_flow.application.audit.faults import Check, Fault
 from governance_flow.domain.errors import WitnessFailed
@@ -21,67 +22,104 @@ if TYPE_CHECKING:
 class StatementCheck:
     """Recomputes a motion's chain over the stored bytes, and holds each statement against it.
 
-    ``count`` is the number of statements seen.
+    Where a statement and the bytes of an event disagree, either may have been altered. The next
+    statement covers this one, and decides; so such a fault is held back until then, or until
+    ``finish``. ``count`` is the number of statements seen.
     """
 
     def __init__(self, motion_id: UUID) -> None:
         self._motion_id = motion_id
         self._chain = WitnessChain()
         self._covered: dict[int, CommittedEvent] = {}
+        self._latest: CommittedEvent | None = None
+        self._suspects: dict[int, Fault] = {}
         self.count = 0
 
     def add(self, event: MotionEvent, stored: CommittedEvent) -> Iterator[Fault]:
         """Check the event if it carries a statement, and extend the chain by it."""
         if not isinstance(event, TransitionWitnessed):
-            self._chain = self._chain.with_event(stored.originator_version, stored.state)
-            self._covered[stored.originator_version] = stored
+            self._extend(stored, None)
             return
         self.count += 1
-        request = self._chain.request(self._motion_id, stored.originator_version, _proposed(event))
         statement = WitnessStatement(event.statement)
+        request = self._chain.request(self._motion_id, stored.originator_version, _proposed(event))
+        altered = self._altered(stored, _body(statement))
         try:
             statement.require_binding(request)
         except WitnessFailed as failure:
-            altered = list(self._altered(stored.originator_version, _body(statement)))
-            only = altered and _differs_in_covers_alone(statement, request)
-            yield from altered if only else [_fault(stored, str(failure))]
-        self._chain = self._chain.with_statement(
-            stored.originator_version, stored.state, event.statement
-        )
-        self._covered = {stored.originator_version: stored}
+            if not self._explained(request, statement, altered):
+                yield _fault(stored, str(failure))
+                altered = {}
+        yield from self._blame(altered)
+        self._extend(stored, statement)
 
     def salvage(self, stored: CommittedEvent) -> Iterator[Fault]:
-        """Look for altered events from one on that cannot be followed.
+        """Look for altered events behind one that cannot be followed.
 
         What cannot be followed is often only a consequence of what was altered before it.
         """
-        version = stored.originator_version
         statement = _statement_in(stored)
         if statement is not None:
-            yield from self._altered(version, _body(statement))
-            self._chain = self._chain.with_statement(version, stored.state, statement.text)
-            self._covered = {version: stored}
-        else:
+            yield from self._blame(self._altered(stored, _body(statement)))
+        self._extend(stored, statement)
+
+    def finish(self) -> Iterator[Fault]:
+        """Report what was held back, once the stream is at its end."""
+        for fault in self._suspects.values():
+            unsure = "no later statement says which of the two was altered"
+            yield replace(fault, message=f"{fault.message}; {unsure}")
+        self._suspects = {}
+
+    def _extend(self, stored: CommittedEvent, statement: WitnessStatement | None) -> None:
+        version = stored.originator_version
+        if statement is None:
             self._chain = self._chain.with_event(version, stored.state)
             self._covered[version] = stored
+        else:
+            self._chain = self._chain.with_statement(version, stored.state, statement.text)
+            self._covered = {version: stored}
+            self._latest = stored
 
-    def _altered(self, version: int, body: dict[str, Any]) -> Iterator[Fault]:
-        """Name the events whose bytes are not those that the statement at ``version`` covers."""
+    def _altered(self, stored: CommittedEvent, body: dict[str, Any]) -> dict[int, Fault]:
+        """Return, by version, the events whose bytes are not those that the statement covers."""
         said = body.get("covers")
-        claims = [claim for claim in said if isinstance(claim, dict)] if _is_list(said) else []
+        claims = said if isinstance(said, list) else []
         witnessed = {
             claim["version"]: claim.get("sha256")
             for claim in claims
-            if isinstance(claim.get("version"), int)
+            if isinstance(claim, dict) and isinstance(claim.get("version"), int)
         }
-        for covered in self._chain.covered:
-            claim = witnessed.get(covered.version, covered.sha256)
-            if claim != covered.sha256:
-                yield _fault(
-                    self._covered[covered.version],
-                    f"its stored bytes are not those that the statement at version {version} "
-                    f"covers (SHA-256 {covered.sha256}, witnessed {claim})",
-                )
+        return {
+            covered.version: _fault(
+                self._covered[covered.version],
+                "its stored bytes are not those that the statement at version "
+                f"{stored.originator_version} covers (SHA-256 {covered.sha256}, "
+                f"witnessed {witnessed[covered.version]})",
+            )
+            for covered in self._chain.covered
+            if witnessed.get(covered.version, covered.sha256) != covered.sha256
+        }
+
+    def _explained(
+        self, request: WitnessRequest, statement: WitnessStatement, altered: dict[int, Fault]
+    ) -> bool:
+        """Whether a statement binds all it must, but for what follows from altered events."""
+        expected = request.binding()
+        body = {key: value for key, value in _body(statement).items() if key != "witness"}
+        excused = {"covers": expected["covers"]} if altered else {}
+        if self._latest is not None and self._latest.originator_version in altered:
+            excused["previous_statement"] = expected["previous_statement"]
+        return bool(altered) and {**body, **excused} == expected
+
+    def _blame(self, altered: dict[int, Fault]) -> Iterator[Fault]:
+        """Say who is at fault where the statement before and an event disagreed."""
+        latest = self._latest
+        for version, fault in self._suspects.items():
+            if latest is not None and latest.originator_version in altered:
+                yield _fault(latest, f"its statement covers other bytes of version {version}")
+            else:
+                yield fault
+        self._suspects = altered
 
 
 def _proposed(event: TransitionWitnessed) -> ProposedTransition:
@@ -99,13 +137,6 @@ def _proposed(event: TransitionWitnessed) -> ProposedTransition:
     )
 
 
-def _differs_in_covers_alone(statement: WitnessStatement, request: WitnessRequest) -> bool:
-    """Whether the statement is about this transition, so that the events must be at fault."""
-    expected = request.binding()
-    body = {key: value for key, value in _body(statement).items() if key != "witness"}
-    return {**body, "covers": expected["covers"]} == expected
-
-
 def _statement_in(stored: CommittedEvent) -> WitnessStatement | None:
     """Return the statement in an event that may be unreadable otherwise."""
     if stored.topic != TransitionWitnessed.topic:
@@ -116,10 +147,6 @@ def _statement_in(stored: CommittedEvent) -> WitnessStatement | None:
         return None
     statement = WitnessStatement(text) if isinstance(text, str) else None
     return statement if statement is not None and _body(statement) else None
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _body(statement: WitnessStatement) -> dict[str, Any]:

@@ -74,6 +74,10 @@ class StreamCheck(ABC):
             reason = f"cannot be applied: {type(error).__name__}: {error}"
             yield from self._break(stored, reason)
 
+    def finish(self) -> Iterator[Fault]:
+        """Yield what could only be decided at the end of the stream."""
+        yield from ()
+
     @abstractmethod
     def _fold(self, event: Event, stored: CommittedEvent) -> Iterator[Fault]:
         """Apply an event, and yield what is wrong with it although it can be applied."""
@@ -92,8 +96,9 @@ class StreamCheck(ABC):
         )
 
     def _break(self, stored: CommittedEvent, message: str) -> Iterator[Fault]:
-        self.broken = message
-        yield self._fault(stored, message)
+        place = f"stream {stored.originator_id}, version {stored.originator_version}: "
+        self.broken = message.removeprefix(place).removeprefix(f"motion {self.stream_id}: ")
+        yield self._fault(stored, self.broken)
         yield from self._beyond(stored)
 
 
@@ -117,6 +122,10 @@ class MotionCheck(StreamCheck):
         self.latest = Recorded(event, stored)
         yield from self._references(event, self.motion.correlation_id, stored)
         yield from self.statements.add(event, stored)
+
+    def finish(self) -> Iterator[Fault]:
+        """Yield what could only be decided at the end of the stream."""
+        yield from self.statements.finish()
 
     def _beyond(self, stored: CommittedEvent) -> Iterator[Fault]:
         yield from self.statements.salvage(stored)

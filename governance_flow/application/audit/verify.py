@@ -17,6 +17,7 @@ from governance_flow.application.audit.pages import pages_by_position
 from governance_flow.application.audit.positions import PositionCheck
 from governance_flow.application.audit.walk import StreamWalk
 from governance_flow.domain.errors import (
+    GovernanceFlowError,
     StoreBusy,
     StoreFull,
     StoreLocked,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         AuditLog,
         LogEnds,
         Progress,
+        ReadModelFault,
         ReadModelSnapshot,
     )
     from governance_flow.application.ports.mapper import EventMapper
@@ -103,6 +105,7 @@ class _Run:
         """Whether it was the walk itself, and no reader of it, that an error came out of."""
         self._standing: Standing | None = None
         self._waiting: list[UUID] = []
+        self._lists_failed = False
 
     async def positions(self) -> None:
         """Read the log in its own order."""
@@ -146,6 +149,13 @@ class _Run:
                 await self._compare(side, self._standing, replay)
             async for _ in replay:
                 pass
+            if side is not None and not self._counted:
+                unread = (
+                    "a stream" if walk.motions_broken == 1 else f"{walk.motions_broken} streams"
+                )
+                self._notes.append(
+                    f"the read model's counters were not compared: {unread} cannot be followed"
+                )
         if lists is not None:
             await self._look_for_lost(lists)
         if walk.sum.value != self._seen.sum.value:
@@ -164,8 +174,7 @@ class _Run:
         snapshot, counts, recent = standing
         try:
             async for difference in side.check.verify(snapshot, replay):
-                whose = str(difference.motion_id) if difference.motion_id else None
-                self._later.add(Fault(Check.READ_MODEL, str(difference), stream_id=whose))
+                self._differs(difference)
         except _ENVIRONMENT:
             raise
         except Exception as error:
@@ -174,8 +183,22 @@ class _Run:
             message = f"the read model cannot be read: {_words(error)}"
             self._later.add(Fault(Check.READ_MODEL, message))
         else:
-            for fault in recent_differs(counts, recent):
-                self._later.add(fault)
+            if self._counted:
+                for fault in recent_differs(counts, recent):
+                    self._later.add(fault)
+
+    def _differs(self, difference: ReadModelFault) -> None:
+        motion_id = difference.motion_id
+        if motion_id is not None:
+            message = str(difference).removeprefix(f"motion {motion_id}: ")
+            self._later.add(Fault(Check.READ_MODEL, message, stream_id=str(motion_id)))
+        elif self._counted:
+            self._later.add(Fault(Check.READ_MODEL, str(difference)))
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the walk could count everything: if not, its counts say nothing."""
+        return self._walk is not None and not self._walk.motions_broken
 
     async def _replay(
         self, walk: StreamWalk, lists: ListsCheck | None
@@ -197,9 +220,18 @@ class _Run:
         self._walk_failed = False
 
     async def _look_for_lost(self, lists: ListsCheck) -> None:
-        for fault in await lists.lost(self._waiting):
-            self._later.add(fault)
-        self._waiting = []
+        waiting, self._waiting = self._waiting, []
+        if self._lists_failed:
+            return
+        try:
+            for fault in await lists.lost(waiting):
+                self._later.add(fault)
+        except _ENVIRONMENT:
+            raise
+        except Exception as error:  # noqa: BLE001 - a table that is gone, for instance
+            self._lists_failed = True
+            message = f"the lists of what is to be done cannot be read: {_words(error)}"
+            self._later.add(Fault(Check.OPERATIONS, message))
 
     def _moved(self, rows: int) -> None:
         self._done += rows
@@ -223,4 +255,6 @@ class _Run:
 
 
 def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    if isinstance(error, GovernanceFlowError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

@@ -65,7 +65,7 @@ class StreamWalk:
     async def changes(self) -> AsyncIterator[MotionChange]:
         """Check everything, and yield each motion with all it went through."""
         up_to_position = max(self._head_position, self._replay_position)
-        stream = ""
+        stream: str | None = None
         run: _MotionRun | None = None
         check: StreamCheck | None = None
         async for page in pages_by_stream(self._log, up_to_position=up_to_position):
@@ -73,7 +73,7 @@ class StreamWalk:
                 if row.position <= self._head_position:
                     self.sum.add(row)
                 if row.stream_id != stream:
-                    self._settle()
+                    self._settle(check)
                     if run is not None:
                         yield self._ended(run)
                     stream = row.stream_id
@@ -82,7 +82,7 @@ class StreamWalk:
                 if check is not None:
                     self._take(check, run, row)
             self._on_page(len(page))
-        self._settle()
+        self._settle(check)
         if run is not None:
             yield self._ended(run)
 
@@ -110,11 +110,13 @@ class StreamWalk:
             self.pipeline = check.pipeline
             self.pipeline_broken = check.broken is not None
 
-    def _settle(self) -> None:
+    def _settle(self, check: StreamCheck | None) -> None:
         """Report the faults of a stream, the first in its order first.
 
         An altered event is noticed only at the statement that covers it, or by what it leads to.
         """
+        if check is not None:
+            self._faults.extend(check.finish())
         for fault in sorted(self._faults, key=lambda fault: fault.version or 0):
             self._findings.add(fault)
         self._faults = []

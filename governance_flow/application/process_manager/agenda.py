@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.ports.alerts import Alert, AlertKind
-from governance_flow.application.ports.assignments import AgendaKind, MotionClosure
+from governance_flow.application.ports.assignments import AgendaKind
 from governance_flow.application.times import to_us
 from governance_flow.domain.errors import (
     CapacityReached,
@@ -114,20 +114,12 @@ class AgendaKeeper:
             log.error(  # noqa: TRY400 - the message says all there is
                 "motion dropped: it cannot be read", motion_id=str(motion_id), error=str(error)
             )
-            await self._database.write(lambda tx: self._drop(tx, motion_id))
+            await self._database.write(lambda tx: self._operations.forget(tx, [motion_id]))
             return False
         if not done.events and done.halted:
             # Halted a moment ago: it must not have to wait for its lease once that is over.
             await self._assignments.release_agenda(motion_id)
         return bool(done.events)
-
-    def _drop(self, tx: Transaction, motion_id: UUID) -> None:
-        """Forget the rows of a motion that nothing can be done about; they are restored if it can.
-
-        Otherwise they would stay due for ever.
-        """
-        self._assignments.clear_agenda(tx, [motion_id])
-        self._assignments.close_for_motions(tx, [MotionClosure(motion_id)])
 
     async def _watch_docket(self, head: Head) -> None:
         """Raise an alert, at most once an hour, when blocked motions starve the docket."""

@@ -18,7 +18,7 @@ from governance_flow.application.ports.assignments import (
     OpenAssignment,
     OutboxAlert,
 )
-from governance_flow.application.summaries import headline, time_halted
+from governance_flow.application.summaries import headline, time_paused_since
 from governance_flow.application.times import from_us, to_us
 from governance_flow.domain.decisions.clock import attempt_limit
 from governance_flow.domain.escalation import ErrorEscalationStrategy
@@ -74,6 +74,7 @@ class Operations:
         """Bring the rows of every motion in the batch into line with what it waits for."""
         self._shift_deadlines(tx, batch)
         self.align(tx, _changed(batch.motions), batch.pipeline)
+        self.forget(tx, [change.motion_id for change in batch.motions if change.poison])
         alerts = [
             *_motion_alerts(batch.motions),
             *_pipeline_alerts(batch.pipeline_events),
@@ -124,6 +125,14 @@ class Operations:
         self._assignments.clear_agenda(tx, [motion.id for motion in cleared])
         self._assignments.set_agenda(tx, agenda)
 
+    def forget(self, tx: Transaction, motion_ids: Sequence[UUID]) -> None:
+        """Remove the rows of motions that cannot be read, and so cannot be worked on.
+
+        Otherwise they would stay due for ever. Reconciling restores them once they can be read.
+        """
+        self._assignments.close_for_motions(tx, [MotionClosure(m) for m in motion_ids])
+        self._assignments.clear_agenda(tx, motion_ids)
+
     def raise_alerts(self, tx: Transaction, alerts: Iterable[Alert]) -> None:
         """Put alerts into the outbox, one for each sink."""
         rows = [
@@ -145,7 +154,7 @@ class Operations:
             raise AssertionError(motion.id)
         rules = self._rules(routed.configuration, pipeline)
         limits = [
-            limit + time_halted(routed, pipeline)
+            limit + time_paused_since(motion, routed, pipeline)
             for limit in (routed.deadline, attempt_limit(routed, rules))
             if limit is not None
         ]

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from governance_flow.application.ports.assignments import HeldLease
 from governance_flow.application.services.assignments import assignment_of
+from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.branches import SERVICE_BRANCH
-from governance_flow.domain.errors import CompletionRefused, InvalidInput
+from governance_flow.domain.errors import CompletionRefused, CorruptStream, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
     from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment
     from governance_flow.application.ports.projection import Follower
-    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
 
 MAX_CLAIM = 100
 MAX_LEASE_SECONDS = 30 * 24 * 3600.0
+
+log = structlog.get_logger(__name__)
 
 
 class ExternalAssignments:
@@ -50,8 +55,9 @@ class ExternalAssignments:
     ) -> list[BranchAssignment]:
         """Claim at most ``limit`` open assignments of these services for ``by``.
 
-        Raises InvalidInput for an unknown service or a number out of bounds.
+        Raises InvalidInput for an unknown service, a number out of bounds, or a name that is none.
         """
+        text_field("by", by, max_characters=MAX_NAME_CHARACTERS)
         for service in services:
             if service not in SERVICE_BRANCH:
                 msg = f"there is no service {service!r}; there are {', '.join(SERVICE_BRANCH)}"
@@ -69,7 +75,16 @@ class ExternalAssignments:
         )
         fetched = []
         for row in claimed:
-            motion = (await self._motions.load(row.motion_id, fresh=True)).motion
+            try:
+                motion = (await self._motions.load(row.motion_id, fresh=True)).motion
+            except CorruptStream as error:
+                # The others have been claimed as well, and must not be lost on whoever asked.
+                log.error(  # noqa: TRY400 - the message says all there is
+                    "assignment not handed out: its motion cannot be read",
+                    motion_id=str(row.motion_id),
+                    error=str(error),
+                )
+                continue
             routed = motion.routing
             if routed is not None and routed.routing_id == row.routing_id:
                 rules = self._pipelines.rules(routed.configuration)

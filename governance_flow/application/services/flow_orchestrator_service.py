@@ -12,6 +12,7 @@ from governance_flow.application.services.introductions import (
     MAX_NOTE_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     ballots_field,
+    id_field,
     metadata_field,
     note_field,
     require_size,
@@ -130,6 +131,7 @@ class FlowOrchestratorService:
         metadata: Mapping[str, Any],
     ) -> tuple[UUID, bool]:
         """Do as ``introduce_motion``; say besides whether it is new, or was there just the same."""
+        motion_id = None if motion_id is None else id_field("motion_id", motion_id)
         if motion_id == PIPELINE_ID:
             msg = f"motion_id {motion_id} is the pipeline's own: leave it out, or give another"
             raise InvalidInput(msg, field="motion_id")
@@ -184,16 +186,17 @@ class FlowOrchestratorService:
         """Give a motion a new version; ballots cast before are void."""
         if title is None and text is None:
             msg = "an amendment must change the title or the text; neither was given"
-            raise InvalidInput(msg, motion_id=motion_id)
+            raise InvalidInput(msg, motion_id=motion_id, field="title")
         if title is not None:
             text_field("title", title, max_characters=MAX_TITLE_CHARACTERS)
         if text is not None:
             text_field("text", text)
-            require_size("text", text, self._pipelines.configuration.limits.max_motion_bytes)
         votes = ballots_field(ballots)
+        limit = self._pipelines.configuration.limits.max_motion_bytes
 
         def decide(motion: Motion, ctx: Context) -> Decision:
             amended = amend(motion, ctx, title=title, text=text, ballots=votes)
+            require_size("motion", amended.model_dump(mode="json"), limit)
             return Decision(record=(amended,), follow_up=nothing)
 
         return await self._decided_by(named("by", by), motion_id, decide)
@@ -269,10 +272,13 @@ class FlowOrchestratorService:
 
     async def retry_motion(self, motion_id: UUID, by: str) -> MotionPipelineState:
         """Try a blocked motion again, or take up a tabled one."""
-        motion = (await self._motions.load(motion_id, fresh=True)).motion
-        tabled = motion.state is GovernanceState.TABLED and motion.block is None
-        decision = Resolution.TAKE_UP if tabled else Resolution.RETRY
-        return await self.resolve_escalation(motion_id, by, decision)
+
+        def decide(motion: Motion, ctx: Context) -> Decision:
+            tabled = motion.state is GovernanceState.TABLED and motion.block is None
+            decision = Resolution.TAKE_UP if tabled else Resolution.RETRY
+            return Decision(record=(resolve(motion, ctx, decision, ""),))
+
+        return await self._decided_by(named("by", by), motion_id, decide)
 
     async def halt_pipeline(self, by: str, reason: str) -> None:
         """Stop every state change and routing; raises Refused if that is so already."""

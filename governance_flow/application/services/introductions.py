@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from governance_flow.domain.errors import InvalidInput
 from governance_flow.domain.events import Ballot
@@ -28,6 +29,22 @@ def text_field(name: str, value: object, *, max_characters: int | None = None) -
     storable(name, value)
     if max_characters is not None and len(value) > max_characters:
         msg = f"{name} has {len(value)} characters; at most {max_characters} are allowed"
+        raise InvalidInput(msg, field=name)
+    return value
+
+
+def id_field(name: str, value: object) -> UUID:
+    """Return ``value`` if it is an id, and not the text of one; raises InvalidInput naming it."""
+    if not isinstance(value, UUID):
+        msg = f"{name} must be a UUID, not {value!r:.60}"
+        raise InvalidInput(msg, field=name)
+    return value
+
+
+def number_field(name: str, value: object, *, at_least: int, at_most: int) -> int:
+    """Return ``value`` if it is a whole number within bounds; raises InvalidInput naming it."""
+    if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
+        msg = f"{name} must be a whole number between {at_least} and {at_most}, not {value!r:.60}"
         raise InvalidInput(msg, field=name)
     return value
 

@@ -11,6 +11,7 @@ import structlog
 from governance_flow.application.loaded import Loaded
 from governance_flow.application.ports.event_store import Append
 from governance_flow.application.ports.snapshots import SNAPSHOT_EVERY
+from governance_flow.application.services.introductions import id_field
 from governance_flow.domain.errors import (
     GovernanceFlowError,
     StoreError,
@@ -18,6 +19,7 @@ from governance_flow.domain.errors import (
     WitnessFailed,
 )
 from governance_flow.domain.events import (
+    PIPELINE_ID,
     MotionEvent,
     MotionIntroduced,
     ProposedTransition,
@@ -82,13 +84,16 @@ class Motions:
     async def load(self, motion_id: UUID, *, fresh: bool = False) -> Loaded:
         """Return the motion; ``fresh`` makes sure that it is as the store has it now.
 
-        Raises UnknownMotion, or CorruptStream if its events cannot be folded.
+        Raises UnknownMotion, InvalidInput for what is no id, or CorruptStream if its events cannot
+        be folded.
         """
+        motion_id = id_field("motion_id", motion_id)
         kept = self._kept.get(motion_id)
         if kept is not None and not fresh:
             self._kept.move_to_end(motion_id)
             return kept
-        loaded = await self._read(motion_id, kept)
+        # The pipeline has a stream too, and it is none of a motion.
+        loaded = None if motion_id == PIPELINE_ID else await self._read(motion_id, kept)
         if loaded is None:
             msg = f"there is no motion {motion_id} in this store"
             raise UnknownMotion(msg, motion_id=motion_id)

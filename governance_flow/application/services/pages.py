@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from governance_flow.application.times import to_us
+from governance_flow.application.times import from_us, to_us
 from governance_flow.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def decode_cursor(cursor: str) -> tuple[int, UUID]:
     """Return the introduction time in microseconds and the id; raises InvalidInput."""
     try:
         introduced, motion_id = urlsafe_b64decode(cursor.encode()).decode().split(":")
-        return int(introduced), UUID(motion_id)
-    except ValueError as error:
-        msg = f"{cursor!r} is not a place in a list; use the next_after of the page before"
+        # Out of its bounds the time would be too much for the database, and is none of ours.
+        return to_us(from_us(int(introduced))), UUID(motion_id)
+    except (ValueError, OverflowError, AttributeError) as error:
+        msg = f"after: {cursor!r:.60} is no place in a list; use next_after of the page before"
         raise InvalidInput(msg, field="after") from error

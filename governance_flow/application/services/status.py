@@ -11,16 +11,16 @@ from governance_flow.application.ports.flow_orchestrator import (
     MotionPipelineState,
     PipelineStatus,
 )
+from governance_flow.application.services.introductions import number_field
 from governance_flow.application.services.pages import decode_cursor, encode_cursor
 from governance_flow.application.summaries import summarise
-from governance_flow.domain.errors import InvalidInput
 from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.ports.clock import Clock
-    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.event_store import EventStore, Head
     from governance_flow.application.ports.read_model import ReadModel
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 RECENT = timedelta(hours=24)
 FIRST_PAGE = 20
 MAX_PAGE = 1000
+MAX_POSITION = 2**63 - 1
 
 
 class StatusQueries:
@@ -55,8 +56,7 @@ class StatusQueries:
 
     async def pipeline_status(self, *, at_least: int | None = None) -> PipelineStatus:
         """Return the pipeline as it stands at the head of the store, or later."""
-        head = await self._store.head()
-        await self._read_model.catch_up(max(head.position, at_least or 0))
+        head = await self._caught_up(at_least)
         pipeline = await self._pipelines.refresh()
         now = self._clock.now()
         counts = await self._read_model.counts(since=now - RECENT)
@@ -96,12 +96,9 @@ class StatusQueries:
         at_least: int | None = None,
     ) -> MotionPage:
         """Return a page of motions, in the order in which they were introduced."""
-        if not 1 <= limit <= MAX_PAGE:
-            msg = f"limit must be between 1 and {MAX_PAGE}, not {limit}"
-            raise InvalidInput(msg, field="limit")
+        number_field("limit", limit, at_least=1, at_most=MAX_PAGE)
         cursor = decode_cursor(after) if after is not None else None
-        head = await self._store.head()
-        await self._read_model.catch_up(max(head.position, at_least or 0))
+        await self._caught_up(at_least)
         pipeline = await self._pipelines.refresh()
         rows = await self._read_model.motions(
             state=state,
@@ -117,6 +114,14 @@ class StatusQueries:
             motions=tuple(summary.at(now, pipeline.halt) for summary in page),
             next_after=encode_cursor(page[-1]) if more else None,
         )
+
+    async def _caught_up(self, at_least: int | None) -> Head:
+        """Bring the read model up to the head, or further if asked for; return that head."""
+        if at_least is not None:
+            number_field("at_least", at_least, at_least=0, at_most=MAX_POSITION)
+        head = await self._store.head()
+        await self._read_model.catch_up(max(head.position, at_least or 0))
+        return head
 
     def shown(self, motion: Motion) -> MotionPipelineState:
         """Return what to show of a motion that has just been loaded or changed."""

@@ -102,7 +102,7 @@ def routing(
 ) -> MotionRouted:
     """Give ``motion`` to the service that does ``purpose``, under the rules in force."""
     service = PURPOSE_SERVICE[purpose]
-    entered = motion.entered_state_at if state is motion.state and not from_state else ctx.now
+    entered = motion.entered_state_at if state is motion.state else ctx.now
     deadline = _deadline(motion, ctx, state, entered) if purpose is not Purpose.REVIEW else None
     if deadline is not None:
         # A deadline that has passed, or passes before the retry, is not missed again at once.
@@ -131,7 +131,7 @@ def _deadline(
     hours = ctx.rules.state_timeout_hours.get(state)
     if hours is None:
         return None
-    pauses = (*motion.pauses, *ctx.pipeline.halts) if entered < ctx.now else ()
+    pauses = (*motion.pauses, *ctx.pipeline.halts)
     return entered + timedelta(hours=hours) + time_paused(pauses, entered, ctx.now)
 
 
