@@ -283,6 +283,7 @@ class _Wiring:
             follower=self.runner,
             pipelines=self.pipelines,
             agenda=AgendaKeeper(
+                store=self.store,
                 database=self.database,
                 assignments=self.assignments,
                 operations=self.operations,

@@ -84,17 +84,17 @@ async def _tell_of_leases(flow: Flow) -> None:
     """Say why nothing may move for a moment, if another worker holds (or held) assignments."""
     branches = flow.configuration.branches
     now = datetime.now(UTC)
-    held = [
-        row
+    expiries = [
+        from_us(row.lease.expires_at_us)
         for row in await flow.assignments.list_open(limit=LEASES_LOOKED_AT)
         if row.lease.owner is not None
         and row.lease.expires_at_us is not None
-        and from_us(row.lease.expires_at_us) > now
         and not isinstance(branches[row.service], ExternalBranch)
     ]
+    held = [expiry for expiry in expiries if expiry > now]
     if held:
-        lease_seconds = flow.configuration.worker.lease_seconds
+        noun = "assignment is" if len(held) == 1 else "assignments are"
         say(
-            f"{len(held):,} assignments are leased to another worker; if it has died, they are "
-            f"taken over when their leases end, in {lease_seconds:g} s at the latest"
+            f"{len(held):,} {noun} leased to another worker; if it has died, its work is taken "
+            f"over when the lease ends, in {length_of_time(max(held) - now)} at the latest"
         )

@@ -151,6 +151,8 @@ def import_motions(
     if stopped_by is not None:
         say("stopped; import the file again to go on: nothing is introduced twice")
         raise typer.Exit(stopped_by)
+    if report.introduced and not as_json:
+        say(f"to drive them: {place.command('worker', '--until-idle')}")
     if report.rejected:
         raise Failed("")
 

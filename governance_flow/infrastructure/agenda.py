@@ -9,6 +9,7 @@ from governance_flow.application.ports.assignments import AgendaItem, AgendaKind
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.application.queries import Queries
 from governance_flow.application.times import seconds_to_us
+from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.operational_rows import OperationalRows
 
 
@@ -60,6 +61,23 @@ class SqlAgenda(OperationalRows):
                     "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),
                 },
             )
+
+        claimed = [_item(row) for row in await self._database.write(work)]
+        return sorted(claimed, key=lambda item: (item.order_us, item.motion_id))
+
+    async def claim_docket(self, *, limit: int, lease_seconds: float) -> list[AgendaItem]:
+        """Take the first motions that wait for a place; none while somebody else admits some."""
+
+        def work(tx: StoreTransaction) -> list[Row]:
+            now_us = tx.now_us()
+            params = {
+                "limit": limit,
+                "now_us": now_us,
+                "lease_expires_at_us": now_us + seconds_to_us(lease_seconds),
+            }
+            # The claim is a statement of its own, so that it sees what the lock waited for.
+            tx.execute(self._agenda_sql.lock_docket)
+            return tx.execute(self._agenda_sql.claim_docket, params)
 
         claimed = [_item(row) for row in await self._database.write(work)]
         return sorted(claimed, key=lambda item: (item.order_us, item.motion_id))

@@ -121,7 +121,7 @@ class Replayer:
 
     async def status(self, moment: Moment, progress: Progress | None = None) -> PipelineStatus:
         """Return the pipeline as it stood."""
-        standing, recent = Standing(), Recent(moment.as_of - RECENT, moment.as_of)
+        standing, recent = Standing(), Recent(moment.as_of - RECENT)
         active: list[MotionSummary] = []
         async for summary in self._summaries(moment, progress, recent):
             standing.add(summary)

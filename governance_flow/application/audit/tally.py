@@ -41,17 +41,16 @@ class Standing:
 
 @dataclass(slots=True)
 class Recent:
-    """What happened from one time to another, both included, by the timestamps of the events."""
+    """What happened from a time on, by the timestamps of the events themselves."""
 
     since: datetime
-    until: datetime | None = None
     completions: int = 0
     failures: int = 0
     finished: int = 0
 
     def add(self, event: MotionEvent) -> None:
-        """Count an event, if it is of that time and of a kind that counts."""
-        if event.timestamp < self.since or (self.until and event.timestamp > self.until):
+        """Count an event, if it is recent and of a kind that counts."""
+        if event.timestamp < self.since:
             return
         match event:
             case BranchCompleted(success=True):

@@ -233,6 +233,13 @@ class Agenda(Protocol):
         """Take at most ``limit`` due items that nobody holds, by (``order_us``, ``motion_id``)."""
         ...
 
+    async def claim_docket(self, *, limit: int, lease_seconds: float) -> list[AgendaItem]:
+        """Take the first motions that wait for a place; none while somebody else admits some.
+
+        So however many workers there are, motions are admitted in the order of the docket.
+        """
+        ...
+
     async def release_agenda(self, motion_id: UUID, *, due_us: int | None = None) -> None:
         """Give an item back, due at ``due_us`` if that is given, as before otherwise."""
         ...

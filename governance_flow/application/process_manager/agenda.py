@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.database import Database, Transaction
-    from governance_flow.application.ports.event_store import Head
+    from governance_flow.application.ports.event_store import EventStore, Head
     from governance_flow.application.ports.read_model import ReadModel
     from governance_flow.application.process_manager.background import Failures
     from governance_flow.application.process_manager.operations import Operations
@@ -48,6 +48,7 @@ class AgendaKeeper:
     def __init__(
         self,
         *,
+        store: EventStore,
         database: Database,
         assignments: AssignmentStore,
         operations: Operations,
@@ -57,6 +58,7 @@ class AgendaKeeper:
         clock: Clock,
         failures: Failures,
     ) -> None:
+        self._store = store
         self._database = database
         self._assignments = assignments
         self._operations = operations
@@ -70,20 +72,32 @@ class AgendaKeeper:
 
     async def attend(self, head: Head) -> bool:
         """Do what is due; returns whether anything moved."""
-        moved = await self._attend([AgendaKind.APPLY], BATCH)
-        free = self._pipelines.configuration.max_concurrent_motions - head.admitted
-        if free > 0:
-            moved |= await self._attend([AgendaKind.ADMIT], min(free, BATCH))
+        recorded = await self._assignments.claim_agenda(
+            [AgendaKind.APPLY], limit=BATCH, lease_seconds=self._lease_seconds
+        )
+        moved = await self._process([item.motion_id for item in recorded])
+        if self._free(head) > 0:
+            moved |= await self._admit(self._free(head))
         else:
             await self._watch_docket(head)
         overdue = await self._assignments.due_deadlines(limit=BATCH)
         return await self._process([row.motion_id for row in overdue]) or moved
 
-    async def _attend(self, kinds: Sequence[AgendaKind], limit: int) -> bool:
-        items = await self._assignments.claim_agenda(
-            kinds, limit=limit, lease_seconds=self._lease_seconds
+    def _free(self, head: Head) -> int:
+        return self._pipelines.configuration.max_concurrent_motions - head.admitted
+
+    async def _admit(self, free: int) -> bool:
+        """Admit as many motions as there are places now, in the order of the docket."""
+        claimed = await self._assignments.claim_docket(
+            limit=min(free, BATCH), lease_seconds=self._lease_seconds
         )
-        return await self._process([item.motion_id for item in items])
+        if not claimed:
+            return False
+        # Others may have admitted some since the head was read; from here on, nobody else does.
+        places = max(0, self._free(await self._store.head()))
+        for item in claimed[places:]:
+            await self._assignments.release_agenda(item.motion_id)
+        return await self._process([item.motion_id for item in claimed[:places]])
 
     async def _process(self, motion_ids: Sequence[UUID]) -> bool:
         """Process the motions together, so that their appends share a transaction.

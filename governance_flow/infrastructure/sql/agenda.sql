@@ -51,6 +51,29 @@ UPDATE agenda
      LIMIT :limit)
 RETURNING motion_id, kind, due_us, order_us;
 
+-- name: lock_docket (postgres)
+-- One claim of the docket at a time, until this transaction ends.
+SELECT pg_advisory_xact_lock(hashtext('governance_flow.docket'));
+
+-- name: lock_docket (sqlite)
+-- BEGIN IMMEDIATE holds the only lock there is.
+SELECT 1;
+
+-- name: claim_docket
+-- Leases the first motions waiting for a place; none while somebody else is admitting some.
+UPDATE agenda
+   SET lease_expires_at_us = :lease_expires_at_us
+ WHERE motion_id IN (
+    SELECT motion_id
+      FROM agenda
+     WHERE kind = 'admit' AND due_us <= :now_us
+       AND NOT EXISTS (
+        SELECT 1 FROM agenda AS held
+         WHERE held.kind = 'admit' AND held.lease_expires_at_us > :now_us)
+     ORDER BY order_us, motion_id
+     LIMIT :limit)
+RETURNING motion_id, kind, due_us, order_us;
+
 -- name: release_item
 -- Gives an item back, due as before.
 UPDATE agenda SET lease_expires_at_us = NULL WHERE motion_id = :motion_id;
