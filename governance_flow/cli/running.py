@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     from governance_flow.bootstrap import Flow
 
 PANEL = "Pipeline"
+WAIT_SECONDS_MIN = 0.05
+
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait", min=0, metavar="SECONDS", help="Wait so long, in all, for retries that are due."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,19 +73,27 @@ class _Run:
 
 
 def run(
-    place: Place, *, file: FileArgument, quiet: QuietOption = False, as_json: JsonOption = False
+    place: Place,
+    *,
+    file: FileArgument,
+    wait: WaitOption = 10.0,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Introduce the motions of a file, drive them to the end, show the result, and verify it.
 
-    The end is when nothing can be done now: what waits for a person or for a date is listed with
-    what to type. That is no failure; bad lines, a fault in the record and a halted pipeline are.
+    The end is when nothing can be done now or shortly: retries that are due within --wait seconds
+    are waited for. What waits for a person or for a date is listed with what to type. That is no
+    failure; bad lines, a fault in the record and a halted pipeline are.
 
     Stopped in any way, even killed, the same command goes on where it was and introduces nothing
     twice. For the lines of the file see governance-flow import --help.
     """
     configure_logs(halted_motions=False)
     so_far = _Run()
-    stopped_by = opened(place, lambda flow: _work(flow, file, so_far, quiet=quiet), creates=True)
+    stopped_by = opened(
+        place, lambda flow: _work(flow, file, so_far, wait, quiet=quiet), creates=True
+    )
     if as_json:
         print_json(so_far.as_json())
     else:
@@ -87,7 +104,9 @@ def run(
     _fail_if_something_is_wrong(place, so_far)
 
 
-async def _work(flow: Flow, file: Path, so_far: _Run, *, quiet: bool) -> int | None:
+async def _work(
+    flow: Flow, file: Path, so_far: _Run, wait_seconds: float, *, quiet: bool
+) -> int | None:
     """Do the phases one after the other; return the exit code if somebody asked to stop."""
 
     def stop() -> None:
@@ -101,6 +120,7 @@ async def _work(flow: Flow, file: Path, so_far: _Run, *, quiet: bool) -> int | N
         so_far.seconds["import"] = imported - started
         if not stopping.requested:
             await drive(flow, quiet=quiet)
+            await _drive_on(flow, stopping, wait_seconds, quiet=quiet)
         driven = time.monotonic()
         so_far.seconds["drive"] = driven - imported
         so_far.status = await flow.orchestrator.get_pipeline_status()
@@ -109,6 +129,23 @@ async def _work(flow: Flow, file: Path, so_far: _Run, *, quiet: bool) -> int | N
             so_far.verified = await stopping.unless_requested(verify(flow, quiet=quiet))
         so_far.seconds["verify"] = time.monotonic() - driven
         return stopping.exit_code if stopping.requested else None
+
+
+async def _drive_on(
+    flow: Flow, stopping: Stopping, patience_seconds: float, *, quiet: bool
+) -> None:
+    """Wait for what becomes due shortly, and drive again, as long as patience lasts."""
+    while not stopping.requested:
+        due_seconds = await flow.assignments.seconds_to_next_due()
+        if due_seconds is None or due_seconds > patience_seconds:
+            return
+        due_seconds = max(due_seconds, WAIT_SECONDS_MIN)
+        patience_seconds -= due_seconds
+        if not quiet:
+            say(f"nothing to do for {due_seconds:.1f} s, then something is due again")
+        await stopping.unless_requested(asyncio.sleep(due_seconds))
+        if not stopping.requested:
+            await drive(flow, quiet=quiet)
 
 
 def _show(place: Place, file: Path, so_far: _Run) -> None:

@@ -249,11 +249,12 @@ async def test_halts_and_the_number_of_places_are_exact_while_three_workers_race
 
         async with opened(address, settings=settings) as flow:
             # Every place is taken by a motion that the Duke holds up, whoever plays him.
-            await asyncio.to_thread(wait_until, lambda: held() == CAPACITY)
+            await asyncio.to_thread(wait_until, lambda: held() == CAPACITY, *workers)
             await flow.halt()
+            halted_at = (await flow.flow.store.head()).position
             for worker in workers:
                 worker.go()
-            await all_recorded(flow)
+            await all_recorded(flow, halted_at)
             await flow.resume()
             for _ in range(HALTS - 1):
                 await flow.halt()
@@ -275,9 +276,8 @@ async def some_more(flow: PlayedFlow) -> None:
         await flow.flow.store.wait_for_append(after_position=position, timeout_seconds=60)
 
 
-async def all_recorded(flow: PlayedFlow) -> None:
-    """Wait until what was in hand when the pipeline was halted has been recorded."""
-    start = (await flow.flow.store.head()).position
+async def all_recorded(flow: PlayedFlow, start: int) -> None:
+    """Wait until what was in hand at position ``start`` has been recorded."""
     async with asyncio.timeout(60):
         while True:
             log = await flow.flow.store.read_all(after_position=start, limit=1000)

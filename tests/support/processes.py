@@ -20,10 +20,16 @@ _heard = Condition()
 """Notified whenever any process has said something, or nothing more."""
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds of what processes have said; fail if it never does."""
+def wait_until(holds: Callable[[], bool], *processes: WorkerProcess) -> None:
+    """Wait until something holds of what processes have said; fail if it never does.
+
+    None of ``processes`` may end meanwhile.
+    """
     with _heard:
-        assert _heard.wait_for(holds, PATIENCE_SECONDS), "it was never said"
+        assert _heard.wait_for(
+            lambda: holds() or any(process.silent for process in processes), PATIENCE_SECONDS
+        ), "it was never said"
+        assert holds(), "a process ended before its time"
 
 
 class WorkerProcess:
@@ -33,7 +39,7 @@ class WorkerProcess:
         given = {"address": address, **orders} | ({"now": now.isoformat()} if now else {})
         self.said: list[dict[str, Any]] = []
         self._read = 0
-        self._silent = False
+        self.silent = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.worker_process", json.dumps(given)],
             stdin=subprocess.PIPE,
@@ -46,7 +52,7 @@ class WorkerProcess:
     def wait_for(self, what: str, **details: Any) -> dict[str, Any]:
         """Return the next line that says ``what``, with these details; fail if there is none."""
         while True:
-            wait_until(lambda: len(self.said) > self._read or self._silent)
+            wait_until(lambda: len(self.said) > self._read or self.silent)
             if len(self.said) == self._read:
                 raise AssertionError(f"it ended without saying {what!r}: {self.said}")
             line = self.said[self._read]
@@ -105,7 +111,7 @@ class WorkerProcess:
     def _hear(self, line: dict[str, Any] | None) -> None:
         with _heard:
             if line is None:
-                self._silent = True
+                self.silent = True
             else:
                 self.said.append(line)
             _heard.notify_all()

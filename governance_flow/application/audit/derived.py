@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from governance_flow.application.audit.tally import Recent
 from governance_flow.application.process_manager.reconciling import WITHOUT_ROW
 from governance_flow.application.summaries import summarise
 from governance_flow.application.times import from_us
-from governance_flow.domain.errors import StoreError
 from governance_flow.domain.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -33,40 +33,51 @@ RECENT = timedelta(hours=24)
 _ROUNDS_MAX = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The read model at one position, and what a replay up to there counts as recent.
+
+    ``counts`` is None if the read model moved on whenever it was looked at.
+    """
+
+    snapshot: ReadModelSnapshot
+    counts: PipelineCounts | None
+    recent: Recent
+
+    def differences(self) -> Iterator[Fault]:
+        """Compare the counts of the last day with those of the replay."""
+        if self.counts is None:
+            return
+        for name, stands, should in (
+            ("completions", self.counts.completions, self.recent.completions),
+            ("failures", self.counts.failures, self.recent.failures),
+            ("finished motions", self.counts.finished, self.recent.finished),
+        ):
+            if stands != should:
+                message = f"recent {name} should be {should}, but is {stands}"
+                yield Fault(Check.READ_MODEL, f"the read model: {message}")
+
+
 class ReadModelSide:
-    """The read model at one position: its rows, its counters, and its counts of the last day."""
+    """The read model, and the check that knows its tables."""
 
     def __init__(self, read_model: ReadModel, check: ReadModelCheck[Any]) -> None:
         self._read_model = read_model
         self.check = check
 
-    async def stand(self, head: Head) -> tuple[ReadModelSnapshot, PipelineCounts, Recent]:
+    async def stand(self, head: Head) -> Standing:
         """Bring the read model up to the head, and return where it stands then.
 
         Raises whatever keeps it from getting there.
         """
         since = from_us(head.committed_at_us).replace(microsecond=0) - RECENT
-        for _ in range(_ROUNDS_MAX - 1):
-            await self._read_model.catch_up(head.position)
+        await self._read_model.catch_up(head.position)
+        for _ in range(_ROUNDS_MAX):
             counts = await self._read_model.counts(since=since)
             snapshot = await self.check.snapshot()
             if snapshot.position == counts.position:
-                return snapshot, counts, Recent(since)
-        raise StoreError(
-            f"the read model moved {_ROUNDS_MAX} times while it was looked at; try again"
-        )
-
-
-def recent_differs(counts: PipelineCounts, recent: Recent) -> Iterator[Fault]:
-    """Compare the counts of the last day with those of the replay."""
-    for name, stands, should in (
-        ("completions", counts.completions, recent.completions),
-        ("failures", counts.failures, recent.failures),
-        ("finished motions", counts.finished, recent.finished),
-    ):
-        if stands != should:
-            message = f"recent {name} should be {should}, but is {stands}"
-            yield Fault(Check.READ_MODEL, f"the read model: {message}")
+                return Standing(snapshot, counts, Recent(since))
+        return Standing(await self.check.snapshot(), None, Recent(since))
 
 
 class ListsCheck:

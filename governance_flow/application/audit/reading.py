@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.domain.events import Event
 
+_MOTION_EVENTS = get_args(MotionEvent)
+_PIPELINE_EVENTS = get_args(PipelineEvent)
+
 
 def stream_id_of(row: StoredRow) -> UUID | None:
     """Return the id of the row's stream; None if it is not written as the store writes ids."""
@@ -62,12 +65,12 @@ def pipeline_event(mapper: EventMapper, row: StoredRow) -> PipelineEvent:
 
 def is_motion_event(event: Event) -> TypeGuard[MotionEvent]:
     """Whether the event may stand in a motion's stream."""
-    return isinstance(event, get_args(MotionEvent))
+    return isinstance(event, _MOTION_EVENTS)
 
 
 def is_pipeline_event(event: Event) -> TypeGuard[PipelineEvent]:
     """Whether the event may stand in the pipeline's stream."""
-    return isinstance(event, get_args(PipelineEvent))
+    return isinstance(event, _PIPELINE_EVENTS)
 
 
 def corrupt(row: StoredRow, reason: str) -> CorruptStream:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from governance_flow.application.audit.derived import (
     ListsCheck,
     ReadModelSide,
-    recent_differs,
+    Standing,
     waits_on_a_list,
 )
 from governance_flow.application.audit.faults import AuditReport, Check, Fault, Findings
@@ -29,19 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from uuid import UUID
 
-    from governance_flow.application.audit.tally import Recent
     from governance_flow.application.ports.audit import (
         AuditLog,
         LogEnds,
         Progress,
         ReadModelFault,
-        ReadModelSnapshot,
     )
     from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.application.ports.projection import MotionChange
-    from governance_flow.application.ports.read_model import PipelineCounts
-
-    Standing = tuple[ReadModelSnapshot, PipelineCounts, Recent]
 
 LISTED_AT_ONCE = 200
 """How many motions are looked for on the workers' lists at a time."""
@@ -131,16 +126,20 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - a log with faults may stop it in any way
             message = f"the read model cannot be brought up to the log: {_words(error)}"
             self._later.add(Fault(Check.READ_MODEL, message))
+        else:
+            if self._standing.counts is None:
+                self._notes.append(
+                    "the counts of the last day were not compared: the read model never stood still"
+                )
 
     async def streams(self, side: ReadModelSide | None, lists: ListsCheck | None) -> None:
         """Read the log stream by stream, and hold what was derived from it against it."""
-        snapshot = self._standing[0] if self._standing else None
         walk = self._walk = StreamWalk(
             self._log,
             self._mapper,
             self._findings,
             head_position=self._ends.last_position,
-            replay_position=snapshot.position if snapshot else 0,
+            replay_position=self._standing.snapshot.position if self._standing else 0,
             on_page=self._moved,
         )
         lists = lists if self._standing is not None else None
@@ -171,9 +170,8 @@ class _Run:
     async def _compare(
         self, side: ReadModelSide, standing: Standing, replay: AsyncGenerator[MotionChange]
     ) -> None:
-        snapshot, counts, recent = standing
         try:
-            async for difference in side.check.verify(snapshot, replay):
+            async for difference in side.check.verify(standing.snapshot, replay):
                 self._differs(difference)
         except _ENVIRONMENT:
             raise
@@ -184,7 +182,7 @@ class _Run:
             self._later.add(Fault(Check.READ_MODEL, message))
         else:
             if self._counted:
-                for fault in recent_differs(counts, recent):
+                for fault in standing.differences():
                     self._later.add(fault)
 
     def _differs(self, difference: ReadModelFault) -> None:
@@ -208,7 +206,7 @@ class _Run:
         async for change in walk.changes():
             if self._standing is not None:
                 for item in change.events:
-                    self._standing[2].add(item.event)
+                    self._standing.recent.add(item.event)
             if lists is not None and change.after is not None and change.poison is None:
                 if waits_on_a_list(change.after):
                     self._waiting.append(change.motion_id)

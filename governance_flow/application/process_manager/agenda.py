@@ -97,22 +97,24 @@ class AgendaKeeper:
         places = max(0, self._free(await self._store.head()))
         for item in claimed[places:]:
             await self._assignments.release_agenda(item.motion_id)
-        return await self._process([item.motion_id for item in claimed[:places]])
+        return await self._process([item.motion_id for item in claimed[:places]], give_back=True)
 
-    async def _process(self, motion_ids: Sequence[UUID]) -> bool:
+    async def _process(self, motion_ids: Sequence[UUID], *, give_back: bool = False) -> bool:
         """Process the motions together, so that their appends share a transaction.
 
-        What goes wrong with one of them holds up no other.
+        What goes wrong with one of them holds up no other. ``give_back`` says to hold nothing
+        that was claimed and did not move.
         """
         results = await asyncio.gather(
-            *(self._process_one(m) for m in motion_ids), return_exceptions=True
+            *(self._process_one(m, give_back=give_back) for m in motion_ids),
+            return_exceptions=True,
         )
         for motion_id, result in zip(motion_ids, results, strict=True):
             if isinstance(result, BaseException):
                 self._failures.note(f"process motion {motion_id}", result)
         return any(result is True for result in results)
 
-    async def _process_one(self, motion_id: UUID) -> bool:
+    async def _process_one(self, motion_id: UUID, *, give_back: bool) -> bool:
         try:
             done = await self._processing.process(motion_id)
             if not done.events:
@@ -130,8 +132,9 @@ class AgendaKeeper:
             )
             await self._database.write(lambda tx: self._operations.forget(tx, [motion_id]))
             return False
-        if not done.events and done.halted:
-            # Halted a moment ago: it must not have to wait for its lease once that is over.
+        if not done.events and (done.halted or give_back):
+            # Halted a moment ago, or not due by our clock: once it can move, it must not have to
+            # wait for a lease, nor must the docket behind it.
             await self._assignments.release_agenda(motion_id)
         return bool(done.events)
 

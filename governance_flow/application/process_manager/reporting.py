@@ -20,7 +20,7 @@ from governance_flow.domain.errors import (
     StoreUnavailable,
     ViolationRefused,
 )
-from governance_flow.domain.escalation import VALIDATION_ERROR
+from governance_flow.domain.escalation import ERROR_TYPE_MAP, SYSTEM_ERROR, VALIDATION_ERROR
 from governance_flow.domain.events import Actor, Authentication
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Reporting:
             by = actor or _vouched(assignment, result)
             await self._complete(assignment, result, by)
         except InvalidInput as error:
-            rubbish = failure(assignment, VALIDATION_ERROR, f"unusable result: {error}")
+            rubbish = failure(assignment, _type_of(result), f"unusable result: {error}")
             await self._complete(assignment, rubbish, _vouched(assignment, rubbish))
 
     async def _complete(
@@ -89,6 +89,14 @@ class Reporting:
                 motion_id=str(assignment.motion_id),
                 reason=str(error),
             )
+
+
+def _type_of(unusable: BranchResult) -> str:
+    """Return how grave a result is that cannot be stored: a failure stays what it said it was."""
+    if unusable.success:
+        return VALIDATION_ERROR
+    known = unusable.error_type in ERROR_TYPE_MAP
+    return unusable.error_type if known and unusable.error_type else SYSTEM_ERROR
 
 
 def _vouched(assignment: BranchAssignment, result: BranchResult) -> Actor:

@@ -156,13 +156,17 @@ async def test_a_projection_that_was_added_later_catches_up_first(
 ) -> None:
     await assembly.introduce(S.ACKNOWLEDGED)
     await follower.read_model.catch_up(10_000)
+    meeting_point = (await assembly.store.head()).position
     await assembly.introduce(S.PLANNING)
     added = Recorder()
     both = follow(added)
     await both.runner.prepare()
     assert (await both.runner.lag())["recorder"].events == (await assembly.store.head()).position
-    while await both.runner.run_once(limit=4):
+    while await both.runner.run_once(limit=6):
         pass
+    # It stops where the others stand, so that from there on all share one fold.
+    assert meeting_point % 6 != 0
+    assert meeting_point in {batch.position for batch in added.batches}
     assert added.positions == list(range(1, (await assembly.store.head()).position + 1))
     assert set((await both.runner.lag()).values()) == {Lag(0, 0.0)}
     assert await faults_of(database, assembly.store) == []
@@ -217,6 +221,25 @@ async def test_nothing_has_ever_happened_in_an_empty_store(
     assert await follower.everything() == []
     assert (await follower.read_model.totals()).transitions == {}
     assert set((await follower.runner.lag()).values()) == {Lag(0, 0.0)}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 500])
+async def test_every_halt_of_a_batch_moves_the_open_deadlines(
+    assembly: Assembly, follower: Follower, database: AnyDatabase, clock: ManualClock, limit: int
+) -> None:
+    await assembly.introduce(S.PLANNING)
+    introduced = clock.now()
+    for hours in (1, 2, 4):
+        await assembly.halt()
+        clock.advance(hours=hours)
+        await assembly.resume()
+        clock.advance(hours=10)
+    await assembly.halt()
+    while await follower.runner.run_once(limit):
+        pass
+    [row] = await follower.everything()
+    assert row.deadline == introduced + timedelta(hours=72 + 7)
+    assert await faults_of(database, assembly.store) == []
 
 
 async def test_a_halt_gives_no_time_that_the_motions_own_block_has_given_already(

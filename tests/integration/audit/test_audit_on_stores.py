@@ -78,6 +78,26 @@ async def test_verification_is_not_disturbed_by_workers_that_go_on(store_address
     assert reports[-1].position > 6
 
 
+@pytest.mark.parametrize("behind", [False, True])
+async def test_a_store_that_may_not_be_written_is_verified_all_the_same(
+    sqlite_address: str, behind: bool
+) -> None:
+    """A copy on a read-only disk, say. What is derived is compared as far as it has come."""
+    async with opened(sqlite_address, settings=SETTINGS) as played:
+        await played.reach(S.ACKNOWLEDGED)
+        await played.orchestrator.get_pipeline_status()
+        if behind:
+            await played.introduce()
+    async with opened(f"{sqlite_address}?mode=ro", settings=SETTINGS) as played:
+        report = await played.flow.auditor.verify()
+        assert report.passed
+        assert len(report.notes) == behind
+        assert all("the read model was not compared" in note for note in report.notes)
+        replayer = played.flow.replayer
+        assert (await replayer.status(await replayer.moment())).active_motions == behind
+        assert len(await lines_of(played)) == report.events
+
+
 async def test_export_gives_one_envelope_an_event_that_others_can_parse(
     store_address: str,
 ) -> None:

@@ -15,6 +15,7 @@ from governance_flow.application.process_manager.agenda import BATCH, AgendaKeep
 from governance_flow.domain.errors import ConcurrencyConflict, CorruptStream, StoreUnavailable
 from governance_flow.domain.events import OrchestratorError
 from governance_flow.domain.states import GovernanceState
+from tests.support.clock import ManualClock
 from tests.support.flows import (
     ZOE,
     PlayedFlow,
@@ -88,6 +89,24 @@ async def test_a_motion_that_found_no_place_after_all_is_first_in_line_again() -
         # At once, not when some lease has run out.
         assert await attend(flow)
         assert await flow.state(first) is S.DELIBERATING
+
+
+async def test_a_motion_that_is_not_due_by_the_workers_clock_holds_up_no_other() -> None:
+    """The store's clock is ahead of the worker's, as another machine's may be."""
+    async with opened() as flow:
+        database: Any = flow.flow.database
+        flow.clock.advance(60)
+        early = await flow.introduce()
+        database._clock = ManualClock(flow.clock.now())
+        flow.clock.set_back(60)
+        late = await flow.introduce()
+        assert await attend(flow)
+        assert await flow.state(late) is S.DELIBERATING
+        assert await flow.state(early) is S.INTRODUCED
+        assert not await attend(flow)
+        flow.clock.advance(60)
+        assert await attend(flow)
+        assert await flow.state(early) is S.DELIBERATING
 
 
 async def test_a_tabled_motion_goes_to_the_docket_on_its_date() -> None:

@@ -97,12 +97,11 @@ async def test_a_mistake_is_not_tried_again() -> None:
         succeeding({"n": "a\x00b"}),
         succeeding({"n": "\udc80"}),
         succeeding({"n": "x" * 2_000_000}),
-        failing("system_error", "a\x00b"),
-        failing("\x00"),
+        failing("validation_error", "a\x00b"),
         succeeding(actor="a\x00b"),
         succeeding(actor=" "),
     ],
-    ids=["nan", "object", "nul", "surrogate", "huge", "error", "type", "actor", "blank actor"],
+    ids=["nan", "object", "nul", "surrogate", "huge", "error", "actor", "blank actor"],
 )
 async def test_what_cannot_be_stored_is_a_validation_error(answer: object) -> None:
     async with opened(branches=cast(duke=[answer])) as flow:
@@ -112,6 +111,27 @@ async def test_what_cannot_be_stored_is_a_validation_error(answer: object) -> No
         assert (error.error_type, error.strategy) == ("validation_error", "return_to_previous")
         assert error.message.startswith("unusable result: ")
         assert await flow.state(motion) is S.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize(
+    ("answer", "error_type", "strategy"),
+    [
+        (failing("system_error", "a\x00b"), "system_error", "halt_and_alert"),
+        (failing("compliance_error", "a\x00b"), "compliance_error", "conclave_review"),
+        (failing("cosmic_ray", "a\x00b"), "system_error", "halt_and_alert"),
+        (failing("\x00"), "system_error", "halt_and_alert"),
+        (failing(None, "a\x00b"), "system_error", "halt_and_alert"),
+    ],
+)
+async def test_a_failure_that_cannot_be_stored_stays_as_grave_as_it_was(
+    answer: object, error_type: str, strategy: str
+) -> None:
+    async with opened(branches=cast(duke=[answer])) as flow:
+        motion = await flow.reach(S.EXECUTING)
+        await flow.idle()
+        error = await flow.last(motion, OrchestratorError)
+        assert (error.error_type, error.strategy) == (error_type, strategy)
+        assert error.message.startswith("unusable result: ")
 
 
 async def test_what_is_refused_is_logged_and_changes_nothing() -> None:
