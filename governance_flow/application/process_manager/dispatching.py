@@ -16,7 +16,6 @@ from governance_flow.application.process_manager.performing import failure, perf
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.domain.errors import CorruptStream, GovernanceFlowError, UnknownMotion
 from governance_flow.domain.escalation import SYSTEM_ERROR, TIMEOUT_ERROR
-from governance_flow.domain.events import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,9 +129,8 @@ class Dispatcher:
             return
         if claimed.lease_losses >= self._policy.max_lease_losses:
             message = f"{claimed.lease_losses} workers lost their lease while performing it"
-            await self._reporting.report(
-                assignment, failure(assignment, SYSTEM_ERROR, message), SYSTEM
-            )
+            lost = failure(assignment, SYSTEM_ERROR, message)
+            await self._reporting.report_by_system(assignment, lost)
             return
         started = time.perf_counter()
         answer = await perform(
@@ -186,7 +184,7 @@ class Dispatcher:
                 continue
             message = f"{row.service} took the assignment and did not complete it in time"
             late = failure(assignment, TIMEOUT_ERROR, message)
-            await self._reporting.report(assignment, late, SYSTEM)
+            await self._reporting.report_by_system(assignment, late)
 
     async def heartbeat(self) -> None:
         """Extend every lease in hand, and stop working on what has been lost."""

@@ -21,7 +21,7 @@ from governance_flow.domain.errors import (
     ViolationRefused,
 )
 from governance_flow.domain.escalation import ERROR_TYPE_MAP, SYSTEM_ERROR, VALIDATION_ERROR
-from governance_flow.domain.events import Actor, Authentication
+from governance_flow.domain.events import SYSTEM, Actor, Authentication
 
 if TYPE_CHECKING:
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment, BranchResult
@@ -40,13 +40,14 @@ class Reporting:
         self._completions = completions
         self._retry_seconds = retry_seconds
 
-    async def report(
-        self, assignment: BranchAssignment, result: BranchResult, actor: Actor | None = None
-    ) -> None:
-        """Hand a result in; by default it is by whomever it names, for whom the service vouches."""
+    async def report_by_system(self, assignment: BranchAssignment, result: BranchResult) -> None:
+        """Hand in, once, what the orchestrator itself has found out and will find out again."""
+        await self._complete_once(assignment, _fenced(assignment, result), SYSTEM)
+
+    async def report(self, assignment: BranchAssignment, result: BranchResult) -> None:
+        """Hand in what a service answers, by whomever it names: the service vouches for them."""
         try:
-            by = actor or _vouched(assignment, result)
-            await self._complete(assignment, result, by)
+            await self._complete(assignment, result, _vouched(assignment, result))
         except InvalidInput as error:
             rubbish = failure(assignment, _type_of(result), f"unusable result: {error}")
             await self._complete(assignment, rubbish, _vouched(assignment, rubbish))
@@ -54,9 +55,7 @@ class Reporting:
     async def _complete(
         self, assignment: BranchAssignment, result: BranchResult, actor: Actor
     ) -> None:
-        fenced = replace(
-            result, routing_id=assignment.routing_id, lease_token=assignment.lease_token
-        )
+        fenced = _fenced(assignment, result)
         failures = 0
         while True:
             try:
@@ -97,6 +96,10 @@ def _type_of(unusable: BranchResult) -> str:
         return VALIDATION_ERROR
     known = unusable.error_type in ERROR_TYPE_MAP
     return unusable.error_type if known and unusable.error_type else SYSTEM_ERROR
+
+
+def _fenced(assignment: BranchAssignment, result: BranchResult) -> BranchResult:
+    return replace(result, routing_id=assignment.routing_id, lease_token=assignment.lease_token)
 
 
 def _vouched(assignment: BranchAssignment, result: BranchResult) -> Actor:

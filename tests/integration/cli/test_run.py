@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_motions_are_driven_to_their_ends_and_the_record_is_verified(cli: Cli, path: Path) -> None:
-    result = cli.json("run", path)
+    result = cli.json("run", path, "--wait", 0)
     assert cli.states() == {title: state for title, (_, state) in STORY.items()}
     assert result["import"]["introduced"] == len(STORY)
     assert result["verification"]["passed"]
@@ -50,7 +50,7 @@ def test_motions_are_driven_to_their_ends_and_the_record_is_verified(cli: Cli, p
 
 
 def test_people_are_told_what_is_left_and_what_to_type(cli: Cli, path: Path) -> None:
-    done = cli("run", path)
+    done = cli("run", path, "--wait", 0)
     halted = cli.id_of("halted")
     tabled = cli.id_of("tabled")
     for words in (
@@ -71,11 +71,21 @@ def test_people_are_told_what_is_left_and_what_to_type(cli: Cli, path: Path) -> 
 
 
 def test_running_again_goes_on_and_introduces_nothing_twice(cli: Cli, path: Path) -> None:
-    first = cli.json("run", path)
-    again = cli.json("run", path)
+    first = cli.json("run", path, "--wait", 0)
+    again = cli.json("run", path, "--wait", 0)
     assert again["import"]["introduced"] == 0
     assert again["import"]["known"] == len(STORY)
     assert again["status"]["position"] == first["status"]["position"]
+
+
+def test_a_retry_that_is_due_shortly_is_waited_for(cli: Cli, path: Path, tmp_path: Path) -> None:
+    config = tmp_path / "impatient.yaml"
+    config.write_text("flow_orchestrator: {retry: {backoff_seconds: [0.2]}}")
+    impatient = Cli(cli.store, config)
+    done = impatient("run", path, "--wait", 30)
+    assert "then something is due again" in done.stderr
+    assert cli.states()["retried"] == "ACKNOWLEDGED"
+    assert "not before" not in done.stdout
 
 
 def test_bad_lines_make_it_fail_after_everything_good_is_done(cli: Cli, tmp_path: Path) -> None:
@@ -96,16 +106,16 @@ def test_a_pipeline_that_is_halted_is_a_failure(cli: Cli, path: Path) -> None:
 
 
 def test_a_store_in_memory_ends_with_the_program(path: Path) -> None:
-    assert Cli("memory:").json("run", path)["verification"]["passed"]
+    assert Cli("memory:").json("run", path, "--wait", 0)["verification"]["passed"]
     assert Cli("memory:").json("motions")["motions"] == []
 
 
 @pytest.mark.postgres
 def test_it_runs_on_postgresql(postgres_database: str, path: Path) -> None:
     cli = Cli(postgres_database)
-    assert cli.json("run", path)["verification"]["passed"]
+    assert cli.json("run", path, "--wait", 0)["verification"]["passed"]
     assert cli.states() == {title: state for title, (_, state) in STORY.items()}
-    assert cli.json("run", path)["import"]["introduced"] == 0
+    assert cli.json("run", path, "--wait", 0)["import"]["introduced"] == 0
 
 
 # -- Stopped in the middle -----------------------------------------------------------------------

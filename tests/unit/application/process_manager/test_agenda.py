@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from governance_flow.application.ports.alerts import AlertKind
-from governance_flow.application.ports.event_store import Append, StoredEvent
+from governance_flow.application.ports.event_store import Append, Head, StoredEvent
 from governance_flow.application.process_manager.agenda import BATCH, AgendaKeeper
 from governance_flow.domain.errors import ConcurrencyConflict, CorruptStream, StoreUnavailable
 from governance_flow.domain.events import OrchestratorError
@@ -25,7 +25,7 @@ from tests.support.flows import (
     opened,
     tabling,
 )
-from tests.support.workers import Failing, agenda, assignments, follow, replaced
+from tests.support.workers import Failing, agenda, assignments, follow, replaced, table
 
 S = GovernanceState
 ONE_PLACE: dict[str, Any] = {"max_concurrent_motions": 1}
@@ -82,13 +82,32 @@ async def test_a_motion_that_found_no_place_after_all_is_first_in_line_again() -
         head = await flow.flow.store.head()
         await follow(flow)
         await flow.orchestrator.process_motion(second)
-        # The head that is handed in still tells of a free place, as another worker's would.
-        assert not await keeper_of(flow).attend(head)
+
+        async def of_old() -> Head:
+            return head
+
+        # Between the look at the head and the append, somebody else took the only place.
+        with replaced(flow.flow.store, "head", of_old):
+            assert not await keeper_of(flow).attend(head)
+        assert flow.flow.worker._failures.take() == []
         assert (await agenda(flow)).keys() == {first}
         await flow.reach(S.ACKNOWLEDGED, second)
         # At once, not when some lease has run out.
         assert await attend(flow)
         assert await flow.state(first) is S.DELIBERATING
+
+
+async def test_places_that_others_took_meanwhile_are_not_asked_for() -> None:
+    async with opened(settings={"max_concurrent_motions": 2}) as flow:
+        for _ in range(3):
+            await flow.introduce()
+        head = await flow.flow.store.head()
+        await flow.orchestrator.process_motion(next(iter(await agenda(flow))))
+        await follow(flow)
+        assert await keeper_of(flow).attend(head)
+        assert (await flow.flow.store.head()).admitted == 2
+        await follow(flow)
+        assert [row[-1] for row in await table(flow, "agenda")] == [None]
 
 
 async def test_a_motion_that_is_not_due_by_the_workers_clock_holds_up_no_other() -> None:
@@ -244,6 +263,20 @@ async def test_a_motion_that_cannot_be_read_is_dropped_and_stops_nothing_else(st
         assert said
         assert await agenda(flow) == {}
         assert await assignments(flow) == []
+
+
+async def test_a_motion_that_goes_bad_while_it_is_in_hand_is_dropped() -> None:
+    async with opened() as flow:
+        spoilt, healthy = await flow.introduce(), await flow.introduce()
+        await follow(flow)
+        await spoil(flow, spoilt)
+        with capture_logs() as logs:
+            assert await keeper_of(flow).attend(await flow.flow.store.head())
+        assert await flow.state(healthy) is S.DELIBERATING
+        said = [line for line in logs if line["event"].startswith("motion dropped")]
+        assert [line["motion_id"] for line in said] == [str(spoilt)]
+        assert flow.flow.worker._failures.take() == []
+        assert str(spoilt) not in {row[0] for row in await table(flow, "agenda")}
 
 
 async def test_a_mistake_with_one_motion_keeps_no_other_from_being_processed() -> None:

@@ -187,6 +187,19 @@ async def test_what_is_not_completed_in_time_is_a_timeout_and_tried_again() -> N
         assert await flow.state(given.motion_id) is S.ACKNOWLEDGED
 
 
+async def test_a_timeout_that_cannot_be_recorded_does_not_keep_the_worker_waiting() -> None:
+    async with opened(branches=cast(duke=[later])) as flow:
+        given = await delegated(flow)
+        flow.clock.advance(300)
+        store = flow.flow.store
+        away = Failing(store.append, StoreUnavailable("gone"))
+        with replaced(store, "append", away), pytest.raises(StoreUnavailable):
+            await dispatcher_of(flow).claim()
+        assert away.calls == 1
+        await flow.idle()
+        assert (await flow.routing(given.motion_id)).attempt == 2
+
+
 async def test_a_service_that_takes_an_assignment_it_has_lost_is_told_off_in_the_log() -> None:
     gate = Gate(lambda _assignment: CompletesLater())
     async with opened(branches={**cast(), DUKE: gate}) as flow:

@@ -107,6 +107,8 @@ async def test_every_page_is_looked_at_and_a_worker_is_not_idle_before(
             motions.append(await flow.introduce())
             flow.clock.advance(1)
         await lose_everything(flow)
+        assert await flow.flow.reconciler.reconcile() == 5
+        await lose_everything(flow)
         await flow.idle()
         assert [await flow.state(motion) for motion in motions] == [S.ACKNOWLEDGED] * 5
 
