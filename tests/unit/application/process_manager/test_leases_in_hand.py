@@ -195,6 +195,7 @@ async def test_a_worker_that_takes_over_from_itself_stops_its_former_work() -> N
         second = await gate.has_begun()
         assert second.routing_id == gate.calls[0].routing_id
         # The end of the former work must not make it forget the present one.
+        await until(lambda: len(dispatcher_of(flow)._tasks) == 1)
         flow.clock.advance(LEASE_SECONDS - 1)
         await dispatcher_of(flow).heartbeat()
         flow.clock.advance(LEASE_SECONDS - 1)

@@ -178,7 +178,8 @@ async def test_a_worker_that_is_stopped_gives_back_what_does_not_finish_in_time(
 
 async def test_a_worker_that_is_cancelled_gives_back_at_once() -> None:
     gate = Gate()
-    async with opened(branches={**cast(), DUKE: gate}) as flow:
+    settings = {"worker": {"drain_seconds": 10 * PATIENCE_SECONDS}}
+    async with opened(branches={**cast(), DUKE: gate}, settings=settings) as flow:
         await flow.introduce()
         running = asyncio.create_task(flow.flow.worker.run())
         await gate.has_begun()

@@ -81,6 +81,19 @@ async def test_other_errors_do_not_count(error_type: str) -> None:
         assert not await is_halted(flow)
 
 
+async def test_many_other_errors_in_between_hide_none() -> None:
+    settings = {"retry": {"max_attempts": 200, "backoff_seconds": [0.0]}}
+    async with opened(settings=settings) as flow:
+        for _ in range(4):
+            await break_one(flow)
+        late = await flow.reach(S.EXECUTING)
+        for _ in range(120):
+            await flow.fails(late, "timeout_error")
+        assert not await is_halted(flow)
+        await break_one(flow)
+        assert await is_halted(flow)
+
+
 async def test_a_knight_who_fails_counts() -> None:
     async with opened() as flow:
         for _ in range(5):

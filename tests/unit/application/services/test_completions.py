@@ -7,12 +7,17 @@ from uuid import uuid4
 
 import pytest
 
+from governance_flow.application.ports.event_store import Append
 from governance_flow.application.ports.flow_orchestrator import (
     BranchResult,
     GovernanceBranch,
     GovernanceState,
 )
-from governance_flow.domain.errors import CompletionRefused, ViolationRefused
+from governance_flow.domain.errors import (
+    CompletionRefused,
+    ConcurrencyConflict,
+    ViolationRefused,
+)
 from governance_flow.domain.events import TransitionWitnessed
 from governance_flow.domain.states import OWNER_PURPOSE
 from tests.support.clock import ManualClock
@@ -168,6 +173,41 @@ async def test_a_completion_with_an_invented_routing_is_refused() -> None:
         result = success(motion, B.DUKE, OWNER_PURPOSE[S.EXECUTING], routing_id=invented)
         with pytest.raises(CompletionRefused, match=f"it has no routing {invented}"):
             await flow.orchestrator.handle_completion(motion, result)
+
+
+async def test_nobody_is_refused_because_of_what_a_process_has_not_seen_yet(
+    sqlite_address: str, clock: ManualClock
+) -> None:
+    async with (
+        opened(sqlite_address, clock=clock) as one,
+        opened(sqlite_address, clock=clock) as two,
+    ):
+        motion = await one.reach(S.PLANNING)
+        await two.status(motion)
+        await one.succeeds(motion)
+        # The other process remembers the motion as it was before this routing.
+        assert (await two.succeeds(motion)).state is S.JUDGING
+
+
+async def test_a_race_that_is_lost_too_often_is_an_error_and_records_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with opened(settings={"limits": {"max_append_conflicts": 3}}) as flow:
+        motion = await flow.reach(S.EXECUTING)
+        before = await flow.length(motion)
+        races = []
+
+        async def lose(append: Append) -> None:
+            races.append(append)
+            raise ConcurrencyConflict("somebody was quicker", stream_id=append.stream_id)
+
+        with monkeypatch.context() as losing:
+            losing.setattr(flow.flow.store, "append", lose)
+            with pytest.raises(ConcurrencyConflict, match="moved 3 times in a row; try again"):
+                await flow.succeeds(motion)
+        assert len(races) == 3
+        assert await flow.length(motion) == before
+        assert (await flow.succeeds(motion)).state is S.JUDGING
 
 
 EXTERNAL_DUKE = {"branches": {"duke_service": {"kind": "external"}}}

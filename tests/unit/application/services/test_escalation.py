@@ -160,6 +160,21 @@ async def test_an_acknowledgement_may_not_be_refused() -> None:
         assert branches["prince_service"].calls[-1].findings == ("judged in haste",)
 
 
+async def test_an_acknowledgement_that_broke_down_is_tried_again_and_nothing_recorded_anew() -> (
+    None
+):
+    branches = cast(conclave=[succeeding(), failing("system_error")])
+    async with opened(branches=branches) as flow:
+        motion = await flow.introduce()
+        await flow.idle()
+        status = await flow.orchestrator.retry_motion(motion, ZOE)
+        assert status.owner == "conclave_service"
+        await flow.idle()
+        assert await flow.state(motion) is S.ACKNOWLEDGED
+        assert branches["knight_witness_service"].purposes == ["record"]
+        assert branches["conclave_service"].purposes == ["deliberate", *["acknowledge"] * 2]
+
+
 # -- Permission and compliance errors: the Conclave reviews ----------------------------------------
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from governance_flow.application.ports.event_store import Append, StoredEvent
+from governance_flow.application.ports.database import Transaction
 from governance_flow.application.ports.flow_orchestrator import BranchAssignment, GovernanceState
 from governance_flow.domain.errors import CompletionRefused, InvalidInput
 from tests.support.clock import ManualClock
@@ -88,13 +88,21 @@ async def test_nothing_is_handed_out_while_the_pipeline_is_halted() -> None:
         assert len(await fetch(flow)) == 1
 
 
+def tamper(tx: Transaction, motion: UUID) -> None:
+    """Make the last event of a motion unreadable, behind the back of everybody."""
+    tx.execute("DROP TRIGGER events_append_only_update")
+    tx.execute(
+        "UPDATE events SET topic = 'GARBAGE' WHERE stream_id = :id AND topic = 'MOTION_ROUTED'",
+        {"id": str(motion)},
+    )
+
+
 async def test_a_motion_that_cannot_be_read_costs_nobody_the_others() -> None:
     async with opened(**OUTSIDE) as flow:
         broken, whole = await flow.reach(S.EXECUTING), await flow.reach(S.EXECUTING)
         await flow.idle()
-        version = await flow.length(broken)
-        garbage = StoredEvent(broken, version + 1, "GARBAGE", b"{}")
-        await flow.flow.store.append(Append(broken, version, (garbage,)))
+        await flow.flow.database.write(lambda tx: tamper(tx, broken))
+        flow.orchestrator._motions.forget(broken)
         assert [assignment.motion_id for assignment in await fetch(flow)] == [whole]
 
 

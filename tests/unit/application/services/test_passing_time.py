@@ -123,6 +123,21 @@ async def test_how_often_and_when_is_configured_and_kept_by_the_routing(
         assert (await flow.routing(motion)).attempt == 4
 
 
+async def test_the_rules_of_another_process_hold_for_what_it_routed(
+    sqlite_address: str, clock: ManualClock
+) -> None:
+    patient = {"retry": {"backoff_seconds": [60]}}
+    async with (
+        opened(sqlite_address, clock=clock) as other,
+        opened(sqlite_address, clock=clock, settings=patient) as flow,
+    ):
+        # It has seen the pipeline's stream before the routing's configuration was in it.
+        await other.reach(S.DELIBERATING)
+        motion = await flow.reach(S.EXECUTING)
+        await other.fails(motion, "timeout_error")
+        assert (await flow.routing(motion)).not_before == clock.now() + timedelta(seconds=60)
+
+
 # -- Deadlines ---------------------------------------------------------------------------------
 
 

@@ -373,6 +373,7 @@ async def test_pages_are_stable_while_motions_come_and_go() -> None:
     async with opened() as flow:
         motions = await some(flow)
         first = await flow.orchestrator.list_motions(limit=3)
+        flow.clock.advance(1)
         await flow.introduce("a newcomer")
         await flow.orchestrator.withdraw_motion(motions["tabled"], INTRODUCER)
         await flow.reach(S.WITNESSING, motions["planned too"])
