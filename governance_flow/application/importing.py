@@ -14,8 +14,10 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from governance_flow.application.services.introductions import (
+    MAX_DEPTH,
     MAX_NAME_CHARACTERS,
     MAX_TITLE_CHARACTERS,
+    deeper_than,
     text_field,
 )
 from governance_flow.domain.errors import InvalidInput
@@ -26,8 +28,6 @@ IMPORT_NAMESPACE = uuid5(UUID(int=0), "governance-flow/import")
 
 REQUIRED_KEYS = ("title", "text", "introduced_by")
 
-MAX_DEPTH = 50
-"""Lists and objects within each other; nobody writes more, and what keeps them has limits too."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -129,21 +129,9 @@ def read_object(data: bytes) -> dict[str, Any]:
         raise InvalidInput("a number has more digits than anybody needs") from error
     if not isinstance(value, dict):
         raise InvalidInput(f"must be an object, {{...}}, not {_kind(value)}")
-    if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(MAX_DEPTH, value):
+    if text.count("{") + text.count("[") > MAX_DEPTH and deeper_than(MAX_DEPTH, value):
         raise InvalidInput(f"nested more than {MAX_DEPTH} levels deep")
     return value
-
-
-def _deeper_than(levels: int, value: Any) -> bool:
-    layer = [value]
-    for _ in range(levels + 1):
-        layer = [
-            item
-            for container in layer
-            if isinstance(container, list | dict)
-            for item in (container.values() if isinstance(container, dict) else container)
-        ]
-    return bool(layer)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -109,13 +109,14 @@ def metadata_field(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     if "\\u0000" in encoded:
         msg = f"{name} contains a NUL character: remove it"
         raise InvalidInput(msg, field=name)
-    if encoded.count("{") + encoded.count("[") > MAX_DEPTH and _deeper_than(MAX_DEPTH, value):
+    if encoded.count("{") + encoded.count("[") > MAX_DEPTH and deeper_than(MAX_DEPTH, value):
         msg = f"{name} is nested more than {MAX_DEPTH} levels deep"
         raise InvalidInput(msg, field=name)
     return dict(json.loads(encoded))
 
 
-def _deeper_than(levels: int, value: Any) -> bool:
+def deeper_than(levels: int, value: Any) -> bool:
+    """Return whether a JSON value is nested deeper, without recursing into it."""
     layer = [value]
     for _ in range(levels + 1):
         layer = [

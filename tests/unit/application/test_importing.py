@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance_flow.application.importing import (
-    MAX_DEPTH,
     MotionLine,
     is_blank,
     parse_line,
     strip_byte_order_mark,
 )
+from governance_flow.application.services.introductions import MAX_DEPTH
 from governance_flow.domain.errors import InvalidInput
 
 GOOD: dict[str, Any] = {"title": "A jetty", "text": "Of oak.", "introduced_by": "Ada"}

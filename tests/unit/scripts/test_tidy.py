@@ -39,12 +39,12 @@ DOC = '"""What it is for."""\n'
         # Where things are.
         ("a.toml", "x = '/home/me/x'\n", [(1, "the path /home")]),
         ("a.py", DOC + "X = '/tmp'\n", [(2, "the path /tmp")]),
-        ("a.md", "See /work/main.\n", [(1, "the path /work")]),
-        ("Makefile", "\tcp /root/x .\n", [(1, "the path /root")]),
+        ("a.md", "See \x2fwork/main.\n", [(1, "the path /work")]),
+        ("Makefile", "\tcp \x2froot/x .\n", [(1, "the path /root")]),
         ("tests/test_a.py", DOC + "X = '/tmp/x'\n", []),
-        ("a.md", "the network, var/tmp/x, $HOME/tmp/x, ./work/x, homework/tmp, /works\n", []),
+        ("a.md", "the network, var/tmp/x, $HOME/tmp/x, .\x2fwork/x, homework/tmp, /works\n", []),
         ("a.txt", f"see https://{REGISTRY}/x\n", [(1, "the package registry")]),
-        ("requirements.txt", "a==1\n--index-url https://x\n", [(2, "the place of an index")]),
+        ("requirements.txt", "a==1\n--index\x2durl https://x\n", [(2, "the place of an index")]),
         ("requirements.txt", "-f ./wheels\n", [(1, "the place of an index")]),
         ("Makefile", "\tuv --no-emit-index-url\n", []),
         # Python.
