@@ -262,6 +262,10 @@ class _Wiring:
         return SqlReadModel(self.database, self.runner, self.store)
 
     @cached_property
+    def read_model_check(self) -> ReadModelCheck:
+        return ReadModelCheck(self.database, self.store, self.mapper)
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         return Reconciler(
             store=self.store,
@@ -271,6 +275,7 @@ class _Wiring:
             motions=self.motions,
             pipelines=self.pipelines,
             read_model=self.read_model,
+            sample=self.read_model_check.sample,
         )
 
     def worker(self, services: Mapping[str, BranchService], name: str) -> Worker:
@@ -326,7 +331,6 @@ class _Wiring:
     def flow(self, address: str, worker: Worker) -> Flow:
         store, mapper, places = self.store, self.mapper, self.configuration.max_concurrent_motions
         log = SqlAuditLog(self.database)
-        check = ReadModelCheck(self.database, store, mapper)
         return Flow(
             address=address,
             configuration=self.configuration,
@@ -351,7 +355,7 @@ class _Wiring:
             auditor=Auditor(
                 log,
                 mapper,
-                read_model=ReadModelSide(self.read_model, check),
+                read_model=ReadModelSide(self.read_model, self.read_model_check),
                 lists=ListsCheck(store, log, mapper, self.read_model, self.assignments),
             ),
             replayer=Replayer(log, mapper, self.clock, places),

@@ -1,4 +1,4 @@
-"""Finding live motions whose operational row was lost, and writing it again from the stream."""
+"""Finding what has drifted from the events: operational rows are restored, the rest is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from governance_flow.application.times import to_us
 from governance_flow.domain.errors import CorruptStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.database import Database
@@ -35,7 +35,11 @@ log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Compares every live motion with the operational rows, a page at a time."""
+    """Compares every live motion with the operational rows, a page at a time.
+
+    At the end of each sweep it also has a few rows of the read model compared with their
+    streams: ``sample`` returns what differs, in words.
+    """
 
     def __init__(
         self,
@@ -47,6 +51,7 @@ class Reconciler:
         motions: Motions,
         pipelines: Pipelines,
         read_model: ReadModel,
+        sample: Callable[[], Awaitable[Sequence[object]]],
     ) -> None:
         self._store = store
         self._database = database
@@ -55,6 +60,7 @@ class Reconciler:
         self._motions = motions
         self._pipelines = pipelines
         self._read_model = read_model
+        self._sample = sample
 
     async def reconcile(self) -> int:
         """Restore whatever is missing; returns how many motions had lost their row."""
@@ -81,7 +87,17 @@ class Reconciler:
             await self._read_model.catch_up((await self._store.head()).position)
             suspects = await self._assignments.missing(suspects)
         restored = await self._restore(suspects)
+        if last is None:
+            await self._report_drift()
         return (to_us(last.introduced_at), last.motion_id) if last else None, restored
+
+    async def _report_drift(self) -> None:
+        for fault in await self._sample():
+            log.error(
+                "the read model differs from the events",
+                fault=str(fault),
+                remedy="governance-flow audit verify, then governance-flow rebuild",
+            )
 
     async def _restore(self, motion_ids: Sequence[UUID]) -> int:
         restored = 0

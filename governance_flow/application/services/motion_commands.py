@@ -96,11 +96,12 @@ class MotionCommands:
         finds no place, and ConcurrencyConflict after too many lost races.
         """
         for attempt in range(self._max_conflicts):
-            pipeline = await self._pipelines.current()
+            await self._pipelines.current()
             loaded = await self._motions.load(motion_id, fresh=fresh or attempt > 0)
             if loaded.motion.last_routing is not None:
                 await self._pipelines.learn(loaded.motion.last_routing.configuration)
             ctx = self._context(loaded.motion, actor)
+            pipeline = ctx.pipeline
             decision = decide(loaded.motion, ctx)
             if decision is None:
                 return Done(loaded, (), pipeline.halted)

@@ -174,6 +174,31 @@ async def test_what_was_claimed_as_the_pipeline_was_halted_is_applied_at_once_af
         assert await flow.state(motion) is S.EXECUTING
 
 
+async def test_what_was_in_hand_as_the_pipeline_was_halted_is_applied_at_once_afterwards(
+    sqlite_address: str,
+) -> None:
+    async with opened(sqlite_address) as flow:
+        motion = await flow.reach(S.PLANNING)
+        await flow.halt()
+        async with opened(sqlite_address, clock=flow.clock) as other:
+            await other.succeeds(motion)
+        await flow.resume()
+        motions = flow.flow.reconciler._motions
+        load = motions.load
+
+        async def halted_meanwhile(motion_id: UUID, *, fresh: bool = False) -> Any:
+            loaded = await load(motion_id, fresh=fresh)
+            if fresh:
+                await flow.halt()
+            return loaded
+
+        with replaced(motions, "load", halted_meanwhile):
+            assert not await attend(flow)
+        await flow.resume()
+        assert await attend(flow)
+        assert await flow.state(motion) is S.EXECUTING
+
+
 async def test_a_remembered_motion_that_has_moved_on_is_looked_at_anew(sqlite_address: str) -> None:
     async with opened(sqlite_address) as flow:
         motion = await flow.reach(S.PLANNING)

@@ -187,3 +187,16 @@ async def test_a_sweep_that_fails_is_begun_anew_a_minute_later_and_stops_nothing
             flow.clock.advance(60)
             await flow.idle()
             assert failing.calls == 2
+
+
+async def test_a_row_of_the_read_model_that_differs_from_its_stream_is_reported() -> None:
+    async with opened() as flow:
+        motion = await flow.reach(S.EXECUTING)
+        await follow(flow)
+        await change_table(flow, "UPDATE motions_1 SET state = 'JUDGING'")
+        with capture_logs() as logs:
+            await flow.reconciler.reconcile()
+        [said] = [line for line in logs if "differs" in line["event"]]
+        assert said["log_level"] == "error"
+        assert str(motion) in said["fault"]
+        assert "JUDGING" in said["fault"]
