@@ -195,7 +195,7 @@ async def test_a_row_of_the_read_model_that_differs_from_its_stream_is_reported(
         await follow(flow)
         await change_table(flow, "UPDATE motions_1 SET state = 'JUDGING'")
         with capture_logs() as logs:
-            await flow.reconciler.reconcile()
+            await flow.flow.reconciler.reconcile()
         [said] = [line for line in logs if "differs" in line["event"]]
         assert said["log_level"] == "error"
         assert str(motion) in said["fault"]
