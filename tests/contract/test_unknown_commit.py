@@ -69,7 +69,7 @@ async def check_that_a_group_is_recorded_once(
     proxy.arm(fault)
     appends = [an_append(events=2), an_append(stream), an_append(stream, after=1)]
     first, conflict, second = await asyncio.to_thread(recorder.commit_group, appends)
-    assert proxy.struck.is_set()
+    assert proxy.struck.wait(10)
     assert isinstance(first, tuple)
     assert [event.id for event in first] == [2, 3]
     assert isinstance(conflict, ConcurrencyConflict)
@@ -87,7 +87,7 @@ def test_a_lost_answer_about_nothing_needs_no_settling(
     proxy.arm(Fault.LOSE_REPLY)
     [outcome] = recorder.commit_group([an_append(after=5)])
     assert isinstance(outcome, ConcurrencyConflict)
-    assert proxy.struck.is_set()
+    assert proxy.struck.wait(10)
 
 
 @pytest.mark.postgres
