@@ -58,16 +58,16 @@ async def test_the_agenda_is_worked_off_in_its_own_order(
         an_item(clock, order_us=4, motion_id=UUID(int=1)),
     ]
     later = an_item(clock, due_in_seconds=60)
-    other = an_item(clock, kind=AgendaKind.TAKE_UP)
+    other = an_item(clock, kind=AgendaKind.APPLY)
     await set_agenda(database, assignments, *items, *tied, later, other)
-    kinds = [AgendaKind.ADMIT, AgendaKind.APPLY]
+    kinds = [AgendaKind.ADMIT]
     first = await assignments.claim_agenda(kinds, limit=2, lease_seconds=10)
     second = await assignments.claim_agenda(kinds, limit=9, lease_seconds=10)
     assert first == [items[1], items[2]]
     assert second == [items[0], tied[1], tied[0]]
     assert await assignments.claim_agenda(kinds, limit=9, lease_seconds=10) == []
-    [taken_up] = await assignments.claim_agenda([AgendaKind.TAKE_UP], limit=9, lease_seconds=10)
-    assert taken_up == other
+    [applied] = await assignments.claim_agenda([AgendaKind.APPLY], limit=9, lease_seconds=10)
+    assert applied == other
 
 
 async def test_the_order_holds_across_kinds(
@@ -228,7 +228,7 @@ async def test_work_in_hand_is_what_is_due_or_held_for_the_services_served(
         database,
         assignments,
         an_item(clock),
-        an_item(clock, kind=AgendaKind.TAKE_UP),
+        an_item(clock, kind=AgendaKind.APPLY),
         an_item(clock, due_in_seconds=60),
     )
     await add_alerts(database, assignments, an_alert(clock))

@@ -103,7 +103,6 @@ class AgendaKind(StrEnum):
 
     ADMIT = "admit"
     APPLY = "apply"
-    TAKE_UP = "take_up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ INSERT INTO lease_tokens (last_token) VALUES (0);
 -- What the process manager itself must do, at most one thing a motion.
 CREATE TABLE agenda (
     motion_id           uuid   PRIMARY KEY,
-    kind                text   NOT NULL CHECK (kind IN ('admit', 'apply', 'take_up')),
+    kind                text   NOT NULL CHECK (kind IN ('admit', 'apply')),
     due_us              bigint NOT NULL,
     order_us            bigint NOT NULL,
     lease_expires_at_us bigint
@@ -109,7 +109,7 @@ CREATE TABLE agenda (
 -- What the process manager itself must do, at most one thing a motion.
 CREATE TABLE agenda (
     motion_id           TEXT    PRIMARY KEY,
-    kind                TEXT    NOT NULL CHECK (kind IN ('admit', 'apply', 'take_up')),
+    kind                TEXT    NOT NULL CHECK (kind IN ('admit', 'apply')),
     due_us              INTEGER NOT NULL,
     order_us            INTEGER NOT NULL,
     lease_expires_at_us INTEGER
