@@ -9,19 +9,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from governance_flow.application.audit.derived import ListsCheck, ReadModelSide
 from governance_flow.application.audit.export import Exporter
 from governance_flow.application.audit.record import RecordCheck
 from governance_flow.application.audit.replay import Replayer
 from governance_flow.application.audit.verify import Auditor
+from governance_flow.application.ids import RandomIds
 from governance_flow.application.ports.clock import Clock, IdSource, SystemClock
 from governance_flow.application.process_manager.agenda import AgendaKeeper
 from governance_flow.application.process_manager.alerting import Alerting
 from governance_flow.application.process_manager.background import Failures
 from governance_flow.application.process_manager.dispatching import Dispatcher
-from governance_flow.application.process_manager.operations import Operations
 from governance_flow.application.process_manager.reconciling import Reconciler
 from governance_flow.application.process_manager.reporting import Reporting
 from governance_flow.application.process_manager.worker import Worker
@@ -111,7 +111,7 @@ async def open_flow(
     knight: KnightWitnessProtocol | None = None,
     alert_sinks: Sequence[AlertSink] | None = None,
     clock: Clock | None = None,
-    new_id: IdSource = uuid4,
+    new_id: IdSource | None = None,
     environ: Mapping[str, str] | None = None,
     worker_name: str | None = None,
 ) -> AsyncIterator[Flow]:
@@ -125,6 +125,7 @@ async def open_flow(
     Raises ConfigurationError for a bad configuration, StoreError if the store cannot be used.
     """
     environ = os.environ if environ is None else environ
+    new_id = new_id or RandomIds()
     address = address or environ.get(STORE_VARIABLE) or DEFAULT_STORE
     configuration = as_configuration(config, environ)
     async with AsyncExitStack() as stack:
@@ -195,6 +196,7 @@ class _Wiring:
             clock=self.clock,
             new_id=self.new_id,
             configuration=self.configuration,
+            sinks=tuple(self.sinks),
         )
 
     @cached_property
@@ -208,6 +210,7 @@ class _Wiring:
         return MotionCommands(
             motions=self.motions,
             pipelines=self.pipelines,
+            operations=self.pipelines.operations,
             clock=self.clock,
             new_id=self.new_id,
             max_conflicts=self.configuration.limits.max_append_conflicts,
@@ -245,17 +248,12 @@ class _Wiring:
     # -- What follows the events ---------------------------------------------------------------
 
     @cached_property
-    def operations(self) -> Operations:
-        return Operations(self.assignments, tuple(self.sinks), self.pipelines.rules)
-
-    @cached_property
     def projections(self) -> tuple[Projection, ...]:
         return (MotionsProjection(), ActivityProjection())
 
     @cached_property
     def runner(self) -> ProjectionRunner:
-        followers = (self.operations, *self.projections)
-        return ProjectionRunner(self.database, self.store, self.mapper, followers)
+        return ProjectionRunner(self.database, self.store, self.mapper, self.projections)
 
     @cached_property
     def read_model(self) -> SqlReadModel:
@@ -269,9 +267,7 @@ class _Wiring:
     def reconciler(self) -> Reconciler:
         return Reconciler(
             store=self.store,
-            database=self.database,
             assignments=self.assignments,
-            operations=self.operations,
             motions=self.motions,
             pipelines=self.pipelines,
             read_model=self.read_model,
@@ -282,6 +278,18 @@ class _Wiring:
         wake = asyncio.Event()
         failures = Failures()
         policy = self.configuration.worker
+        dispatcher = Dispatcher(
+            assignments=self.assignments,
+            motions=self.motions,
+            reporting=Reporting(self.completions, policy.poll_seconds),
+            pipelines=self.pipelines,
+            services=services,
+            owner=name,
+            policy=policy,
+            metrics=self.metrics,
+            failures=failures,
+            on_done=wake.set,
+        )
         return Worker(
             store=self.store,
             assignments=self.assignments,
@@ -289,28 +297,17 @@ class _Wiring:
             pipelines=self.pipelines,
             agenda=AgendaKeeper(
                 store=self.store,
-                database=self.database,
                 assignments=self.assignments,
-                operations=self.operations,
+                motions=self.motions,
                 processing=self.processing,
+                dispatcher=dispatcher,
                 pipelines=self.pipelines,
                 read_model=self.read_model,
+                database=self.database,
                 clock=self.clock,
                 failures=failures,
             ),
-            dispatcher=Dispatcher(
-                database=self.database,
-                assignments=self.assignments,
-                motions=self.motions,
-                reporting=Reporting(self.completions, policy.poll_seconds),
-                pipelines=self.pipelines,
-                services=services,
-                owner=name,
-                policy=policy,
-                metrics=self.metrics,
-                failures=failures,
-                on_done=wake.set,
-            ),
+            dispatcher=dispatcher,
             alerting=Alerting(
                 assignments=self.assignments,
                 pipelines=self.pipelines,

@@ -159,6 +159,11 @@ class Folder:
         """Fold as far as it goes."""
         recorded: list[Recorded[MotionEvent]] = []
         for stored in run:
+            made = stored.made
+            if made is not None and made.motion.version == stored.originator_version:
+                motion = made.motion
+                recorded.append(Recorded(made.event, stored))
+                continue
             try:
                 event = cast("MotionEvent", self._decoded(stored, MotionEvent))
                 _require_next(stored, motion.version if motion is not None else 0)

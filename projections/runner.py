@@ -50,6 +50,11 @@ class ProjectionRunner:
         self._turn = asyncio.Lock()
         self._standing: Standing | None = None
 
+    @property
+    def position(self) -> int:
+        """Up to where every live projection has applied the events, as far as is known here."""
+        return self._standing.done if self._standing is not None else 0
+
     async def prepare(self) -> None:
         """Make the tables of every projection that has none; otherwise change nothing."""
         if not await self._database.read(self._registry.complete):

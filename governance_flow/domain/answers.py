@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from uuid import UUID
 
 from governance_flow.domain.errors import CorruptStream
@@ -16,10 +15,12 @@ from governance_flow.domain.events import (
     TransitionWitnessed,
     ViolationWitnessed,
 )
+from governance_flow.domain.frozen import changed
 from governance_flow.domain.states import GovernanceState
+from governance_flow.domain.vocabulary import Vocabulary
 
 
-class AnswerStatus(StrEnum):
+class AnswerStatus(Vocabulary):
     """What became of a completion in the append that recorded it."""
 
     APPLIED = "applied"
@@ -28,7 +29,7 @@ class AnswerStatus(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """The first answer to a completion, which a repeated report gets again."""
 
@@ -55,9 +56,9 @@ class Answer:
             return self
         match event:
             case TransitionWitnessed():
-                return replace(self, state=event.to_state, status=self._applied())
+                return changed(self, state=event.to_state, status=self._applied())
             case MotionRouted():
-                return replace(
+                return changed(
                     self,
                     next_service=event.service,
                     next_routing_id=event.routing_id,
@@ -65,7 +66,7 @@ class Answer:
                 )
             case OrchestratorError():
                 refused = self.status is AnswerStatus.REFUSED
-                return replace(
+                return changed(
                     self,
                     strategy=event.strategy,
                     reason=event.message,

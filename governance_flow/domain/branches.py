@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from governance_flow.domain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class GovernanceBranch(StrEnum):
+class GovernanceBranch(Vocabulary):
     """Who may act on a motion. The Earls work under the Duke."""
 
     KING = "king"
@@ -22,7 +23,7 @@ class GovernanceBranch(StrEnum):
     KNIGHT = "knight"
 
 
-class Purpose(StrEnum):
+class Purpose(Vocabulary):
     """What a routing asks of the service it goes to."""
 
     REVISE = "revise"

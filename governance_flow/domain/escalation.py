@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from governance_flow.domain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ErrorEscalationStrategy(StrEnum):
+class ErrorEscalationStrategy(Vocabulary):
     """What the orchestrator does about an error."""
 
     RETURN_TO_PREVIOUS = "return_to_previous"
@@ -42,7 +43,7 @@ def strategy_for(error_type: str | None) -> ErrorEscalationStrategy:
     return ERROR_TYPE_MAP.get(error_type or "", ErrorEscalationStrategy.HALT_AND_ALERT)
 
 
-class ReviewDecision(StrEnum):
+class ReviewDecision(Vocabulary):
     """What the Conclave may answer to a review, in ``output["decision"]``."""
 
     RESUME = "resume"
@@ -51,7 +52,7 @@ class ReviewDecision(StrEnum):
     REJECT = "reject"
 
 
-class Resolution(StrEnum):
+class Resolution(Vocabulary):
     """What a named person may decide about a blocked or resting motion."""
 
     RETRY = "retry"
@@ -60,14 +61,14 @@ class Resolution(StrEnum):
     TAKE_UP = "take_up"
 
 
-class ViolationKind(StrEnum):
+class ViolationKind(Vocabulary):
     """Which rule an act would have broken."""
 
     SKIPPED_STEP = "skipped_step"
     COLLAPSED_ROLE = "collapsed_role"
 
 
-class Severity(StrEnum):
+class Severity(Vocabulary):
     """How a violation weighs: the assignment's holder can harm the motion, a stranger cannot."""
 
     MAJOR = "major"

@@ -5,13 +5,14 @@ The topic of an event is its stored name: a store outlives any renaming of the c
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic._internal._model_construction import ModelMetaclass
 
 from governance_flow.domain.branches import GovernanceBranch, Purpose
 from governance_flow.domain.escalation import (
@@ -21,6 +22,7 @@ from governance_flow.domain.escalation import (
     ViolationKind,
 )
 from governance_flow.domain.states import EdgeKind, GovernanceState
+from governance_flow.domain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,7 @@ PIPELINE_ID = uuid5(UUID(int=0), "governance-flow/pipeline")
 """The stream of the pipeline itself."""
 
 
-class Ballot(StrEnum):
+class Ballot(Vocabulary):
     """One member's vote."""
 
     YES = "yes"
@@ -40,7 +42,7 @@ class Ballot(StrEnum):
     ABSTAIN = "abstain"
 
 
-class Authentication(StrEnum):
+class Authentication(Vocabulary):
     """How we know that an actor is who the record says."""
 
     SYSTEM = "system"
@@ -51,7 +53,17 @@ class Authentication(StrEnum):
     """A name that somebody typed; nothing proves it."""
 
 
-class Frozen(BaseModel):
+class PlainInstances(ModelMetaclass):
+    """Lets ``isinstance`` look at the classes and nothing else.
+
+    Pydantic's own check runs Python code for each class that does not match. Folding an event asks
+    about half a dozen classes, and does little else.
+    """
+
+    __instancecheck__ = type.__instancecheck__
+
+
+class Frozen(BaseModel, metaclass=PlainInstances):
     """Base of every stored value: immutable, and without fields that nobody declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -283,7 +295,8 @@ EVENT_TYPES: Mapping[str, type[Event]] = MappingProxyType(
 """The closed set of topics."""
 
 
-class ProposedTransition(Frozen):
+@dataclass(frozen=True, slots=True)
+class ProposedTransition:
     """A transition that a decision asks for. It becomes an event only with a statement."""
 
     event_id: UUID

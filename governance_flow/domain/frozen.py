@@ -1,12 +1,34 @@
-"""A mapping that cannot change once made, for values that are shared and compared."""
+"""Values that cannot change once made: a mapping, and copies that differ in some fields."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+if TYPE_CHECKING:
+    # To a type checker it is ``dataclasses.replace``, which it knows how to check.
+    from dataclasses import replace as changed
+else:
+    T = TypeVar("T")
+
+    def changed(value: T, **fields: Any) -> T:
+        """Return ``value`` with other values in some fields.
+
+        As ``dataclasses.replace``, for frozen dataclasses without slots that compute nothing when
+        they are made. Folding events is little else, and this takes a tenth of the time.
+        """
+        kind = value.__class__
+        copy = kind.__new__(kind)
+        contents = value.__dict__.copy()
+        contents.update(fields)
+        object.__setattr__(copy, "__dict__", contents)
+        return copy
+
+
+__all__ = ["FrozenMapping", "changed"]
 
 
 class FrozenMapping(Mapping[K, V]):

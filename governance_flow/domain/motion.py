@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
+from typing import TypedDict, assert_never
 from uuid import UUID
 
 from governance_flow.domain.answers import Answer, AnswerStatus
@@ -36,6 +36,7 @@ from governance_flow.domain.events import (
     TransitionWitnessed,
     ViolationWitnessed,
 )
+from governance_flow.domain.frozen import changed
 from governance_flow.domain.pipeline import Interval, ended
 from governance_flow.domain.states import (
     AMENDABLE_STATES,
@@ -55,7 +56,7 @@ BLOCKING_STRATEGIES = frozenset(
 __all__ = ["BLOCKING_STRATEGIES", "Answer", "AnswerStatus", "Block", "Motion", "evolve"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Block:
     """Why a motion does not go on, and since when."""
 
@@ -69,7 +70,7 @@ class Block:
         return self.error.timestamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Motion:
     """Everything the rules need to know about a motion."""
 
@@ -165,9 +166,35 @@ class Motion:
         )
 
 
-def evolve(  # noqa: C901 - one case for each event there is
-    motion: Motion | None, event: MotionEvent, motion_id: UUID
-) -> Motion:
+class Changes(TypedDict, total=False):
+    """What an event changes of a motion, by field."""
+
+    title: str
+    text: str
+    ballots: Mapping[str, Ballot]
+    state: GovernanceState
+    entered_state_at: datetime
+    docketed_at: datetime | None
+    tabled_until: datetime | None
+    amended: bool
+    routing: MotionRouted | None
+    last_routing: MotionRouted | None
+    pending: BranchCompleted | ViolationWitnessed | None
+    resolution: EscalationResolved | None
+    block: Block | None
+    last_error: OrchestratorError | None
+    pauses: tuple[Interval, ...]
+    returns: Mapping[GovernanceState, int]
+    invalid_answers: int
+    outputs: Mapping[Purpose, Mapping[str, Json]]
+    acts: Mapping[str, frozenset[GovernanceBranch]]
+    answers: dict[UUID, Answer]
+    superseded: frozenset[UUID]
+    strangers: frozenset[tuple[str, GovernanceBranch, str]]
+    violations: int
+
+
+def evolve(motion: Motion | None, event: MotionEvent, motion_id: UUID) -> Motion:
     """Return the motion after ``event``.
 
     Raises CorruptStream for an event that cannot follow: no rule of ours can have written it.
@@ -184,22 +211,30 @@ def evolve(  # noqa: C901 - one case for each event there is
         # Nothing may follow the last statement: no later one would ever cover it.
         msg = f"motion {motion_id}: {event.topic} after it ended in {motion.state}"
         raise CorruptStream(msg, motion_id=motion_id, version=motion.version + 1)
-    motion = _answered(replace(motion, version=motion.version + 1), event)
+    # One copy an event: this runs for every event there is, several times.
+    changes = _answered(motion, event)
+    changes.update(_changes(motion, event))
+    return changed(motion, version=motion.version + 1, **changes)
+
+
+def _changes(motion: Motion, event: MotionEvent) -> Changes:
     match event:
-        case MotionAmended():
-            return _amended(motion, event)
+        case TransitionWitnessed():
+            return _moved(motion, event)
         case MotionRouted():
             return _routed(motion, event)
         case BranchCompleted():
             return _completed(motion, event)
-        case TransitionWitnessed():
-            return _moved(motion, event)
         case OrchestratorError():
             return _failed(motion, event)
         case EscalationResolved():
             return _resolved(motion, event)
         case ViolationWitnessed():
             return _violated(motion, event)
+        case MotionAmended():
+            return _amended(motion, event)
+        case MotionIntroduced():  # pragma: no cover - the first event changes nothing, it makes
+            raise AssertionError(event.event_id)
         case _:
             assert_never(event)
 
@@ -223,59 +258,59 @@ def _introduced(event: MotionIntroduced, motion_id: UUID) -> Motion:
     )
 
 
-def _amended(motion: Motion, event: MotionAmended) -> Motion:
+def _amended(motion: Motion, event: MotionAmended) -> Changes:
     if motion.state not in AMENDABLE_STATES:
-        msg = f"motion {motion.id}: amended in {motion.state}"
-        raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
-    return replace(motion, title=event.title, text=event.text, ballots=event.ballots, amended=True)
+        raise _impossible(motion, f"amended in {motion.state}")
+    return Changes(title=event.title, text=event.text, ballots=event.ballots, amended=True)
 
 
-def _routed(motion: Motion, event: MotionRouted) -> Motion:
+def _routed(motion: Motion, event: MotionRouted) -> Changes:
     if event.state is not motion.state:
-        msg = f"motion {motion.id}: routed in {event.state} while it is in {motion.state}"
-        raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
-    return replace(
-        _unrouted(motion),
-        routing=event,
-        last_routing=event,
-        pending=None,
-        resolution=None,
-        outputs={p: output for p, output in motion.outputs.items() if p is not event.purpose},
-        invalid_answers=motion.invalid_answers if event.purpose is Purpose.REVIEW else 0,
-    )
+        raise _impossible(motion, f"routed in {event.state} while it is in {motion.state}")
+    changes = _unrouted(motion)
+    changes["routing"] = changes["last_routing"] = event
+    changes["pending"] = None
+    changes["resolution"] = None
+    if event.purpose in motion.outputs:
+        changes["outputs"] = {
+            purpose: output
+            for purpose, output in motion.outputs.items()
+            if purpose is not event.purpose
+        }
+    if event.purpose is not Purpose.REVIEW:
+        changes["invalid_answers"] = 0
+    return changes
 
 
-def _completed(motion: Motion, event: BranchCompleted) -> Motion:
-    motion = _require_routing(motion, event.routing_id)
-    acts = dict(motion.acts)
-    if event.actor.authenticated_by is not Authentication.SYSTEM:
-        acts[event.actor.id] = acts.get(event.actor.id, frozenset()) | {event.branch}
+def _completed(motion: Motion, event: BranchCompleted) -> Changes:
+    _require_routing(motion, event.routing_id)
     answer = Answer(event, AnswerStatus.RECORDED, motion.state)
-    motion = replace(
-        motion,
-        routing=None,
-        pending=event,
-        acts=acts,
-        answers={**motion.answers, event.routing_id: answer},
+    changes = Changes(
+        routing=None, pending=event, answers={**motion.answers, event.routing_id: answer}
     )
-    return _succeeded(motion, event) if event.success else motion
+    if event.actor.authenticated_by is not Authentication.SYSTEM:
+        acted = motion.acts.get(event.actor.id, frozenset())
+        changes["acts"] = {**motion.acts, event.actor.id: acted | {event.branch}}
+    if event.success:
+        changes.update(_succeeded(motion, event))
+    return changes
 
 
-def _succeeded(motion: Motion, event: BranchCompleted) -> Motion:
+def _succeeded(motion: Motion, event: BranchCompleted) -> Changes:
     if event.purpose is Purpose.REVIEW:
         return _resumed(motion, event)
-    motion = replace(motion, outputs={**motion.outputs, event.purpose: event.output})
+    changes = Changes(outputs={**motion.outputs, event.purpose: event.output})
     if event.purpose is Purpose.REVISE and event.next_state is not GovernanceState.WITHDRAWN:
-        return replace(motion, docketed_at=event.timestamp, pending=None)
-    return motion
+        changes["docketed_at"] = event.timestamp
+        changes["pending"] = None
+    return changes
 
 
-def _resumed(motion: Motion, event: BranchCompleted) -> Motion:
+def _resumed(motion: Motion, event: BranchCompleted) -> Changes:
     """Let the motion rest where it is, as if it had just been entered, if the review says so."""
     if event.output.get("decision") != ReviewDecision.RESUME:
-        return motion
-    return replace(
-        motion,
+        return Changes()
+    return Changes(
         pending=None,
         block=None,
         pauses=ended(motion.pauses, event.timestamp),
@@ -283,114 +318,109 @@ def _resumed(motion: Motion, event: BranchCompleted) -> Motion:
     )
 
 
-def _moved(motion: Motion, event: TransitionWitnessed) -> Motion:
+def _moved(motion: Motion, event: TransitionWitnessed) -> Changes:
     if event.from_state is not motion.state:
-        msg = f"motion {motion.id}: moved out of {event.from_state}, but it is in {motion.state}"
-        raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
+        raise _impossible(motion, f"moved out of {event.from_state}, but it is in {motion.state}")
     if event.cause.kind not in EDGES.get((event.from_state, event.to_state), ()):
-        msg = (
-            f"motion {motion.id}: {event.from_state} to {event.to_state} "
-            f"({event.cause.kind}) is not a step of the flow"
-        )
-        raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
-    returns = motion.returns
-    outputs = motion.outputs
+        step = f"{event.from_state} to {event.to_state} ({event.cause.kind})"
+        raise _impossible(motion, f"{step} is not a step of the flow")
+    changes = _unrouted(motion)
     if event.cause.kind is EdgeKind.RETURN:
-        returns = {**returns, event.from_state: returns.get(event.from_state, 0) + 1}
+        before = motion.returns.get(event.from_state, 0)
+        changes["returns"] = {**motion.returns, event.from_state: before + 1}
     if event.cause.kind is EdgeKind.RETURN or event.to_state is GovernanceState.TABLED:
         undone = steps_undone(event.to_state)
-        outputs = {p: output for p, output in outputs.items() if p not in undone}
-    return replace(
-        _unrouted(motion),
-        state=event.to_state,
-        entered_state_at=event.timestamp,
-        # A date in the past gives no place before those who wait already.
-        docketed_at=max(event.until, event.timestamp) if event.until else None,
-        tabled_until=event.until,
-        amended=False,
-        pending=None,
-        resolution=None,
-        block=None,
-        pauses=(),
-        invalid_answers=0,
-        returns=returns,
-        outputs=outputs,
-    )
-
-
-def _failed(motion: Motion, event: OrchestratorError) -> Motion:
-    if event.routing_id is not None:
-        motion = replace(_unrouted(motion), pending=None)
-    if event.strategy in BLOCKING_STRATEGIES:
-        motion = replace(
-            motion,
-            block=Block(event, event.strategy is ErrorEscalationStrategy.HALT_AND_ALERT),
-            pauses=motion.pauses if motion.block else (*motion.pauses, Interval(event.timestamp)),
+        changes["outputs"] = {
+            purpose: output for purpose, output in motion.outputs.items() if purpose not in undone
+        }
+    changes.update(
+        Changes(
+            state=event.to_state,
+            entered_state_at=event.timestamp,
+            # A date in the past gives no place before those who wait already.
+            docketed_at=max(event.until, event.timestamp) if event.until else None,
+            tabled_until=event.until,
+            amended=False,
+            pending=None,
+            resolution=None,
+            block=None,
+            pauses=(),
+            invalid_answers=0,
         )
+    )
+    return changes
+
+
+def _failed(motion: Motion, event: OrchestratorError) -> Changes:
     asked_again = event.purpose is Purpose.REVIEW and event.error_type == VALIDATION_ERROR
-    return replace(
-        motion,
+    changes = Changes(
         last_error=event,
         resolution=None,
         invalid_answers=motion.invalid_answers + asked_again,
     )
+    if event.routing_id is not None:
+        changes["pending"] = None
+        changes.update(_unrouted(motion))
+    if event.strategy in BLOCKING_STRATEGIES:
+        changes["block"] = Block(event, event.strategy is ErrorEscalationStrategy.HALT_AND_ALERT)
+        if motion.block is None:
+            changes["pauses"] = (*motion.pauses, Interval(event.timestamp))
+    return changes
 
 
-def _resolved(motion: Motion, event: EscalationResolved) -> Motion:
+def _resolved(motion: Motion, event: EscalationResolved) -> Changes:
     if event.decision is Resolution.TAKE_UP:
-        return replace(motion, docketed_at=event.timestamp, tabled_until=None)
+        return Changes(docketed_at=event.timestamp, tabled_until=None)
     if event.decision is Resolution.REVIEW and motion.block is not None:
-        return replace(
-            motion,
-            resolution=event,
-            block=replace(motion.block, needs_person=False),
-            invalid_answers=0,
+        return Changes(
+            resolution=event, block=changed(motion.block, needs_person=False), invalid_answers=0
         )
     # What a branch still works on just goes on: there is nothing to try again.
     goes_on = event.decision is Resolution.RETRY and motion.routing is not None
-    return replace(
-        motion,
+    return Changes(
         resolution=None if goes_on else event,
         block=None,
         pauses=ended(motion.pauses, event.timestamp),
     )
 
 
-def _violated(motion: Motion, event: ViolationWitnessed) -> Motion:
-    motion = replace(motion, violations=motion.violations + 1)
+def _violated(motion: Motion, event: ViolationWitnessed) -> Changes:
+    changes = Changes(violations=motion.violations + 1)
     if not event.by_holder or event.routing_id is None:
         key = (event.actor.id, event.branch, event.kind.value)
-        return replace(motion, strangers=motion.strangers | {key})
-    motion = _require_routing(motion, event.routing_id)
+        changes["strangers"] = motion.strangers | {key}
+        return changes
+    _require_routing(motion, event.routing_id)
     answer = Answer(event, AnswerStatus.REFUSED, motion.state, reason=event.reason)
-    return replace(
-        motion,
-        routing=None,
-        pending=event,
-        answers={**motion.answers, event.routing_id: answer},
-    )
+    changes["routing"] = None
+    changes["pending"] = event
+    changes["answers"] = {**motion.answers, event.routing_id: answer}
+    return changes
 
 
-def _answered(motion: Motion, event: MotionEvent) -> Motion:
+def _answered(motion: Motion, event: MotionEvent) -> Changes:
     """Let the answer to the latest completion tell of ``event`` too, if that caused it."""
     if not motion.answers:
-        return motion
+        return Changes()
     routing_id, first = next(reversed(motion.answers.items()))
     answer = first.after(event)
     if answer is first:
-        return motion
-    return replace(motion, answers={**motion.answers, routing_id: answer})
+        return Changes()
+    return Changes(answers={**motion.answers, routing_id: answer})
 
 
-def _require_routing(motion: Motion, routing_id: UUID) -> Motion:
+def _require_routing(motion: Motion, routing_id: UUID) -> None:
     if motion.routing is None or motion.routing.routing_id != routing_id:
-        msg = f"motion {motion.id}: a completion of routing {routing_id}, which is not open"
-        raise CorruptStream(msg, motion_id=motion.id, version=motion.version)
-    return motion
+        raise _impossible(motion, f"a completion of routing {routing_id}, which is not open")
 
 
-def _unrouted(motion: Motion) -> Motion:
+def _unrouted(motion: Motion) -> Changes:
     """Close the open routing, if there is one, without a completion."""
     if motion.routing is None:
-        return motion
-    return replace(motion, routing=None, superseded=motion.superseded | {motion.routing.routing_id})
+        return Changes()
+    return Changes(routing=None, superseded=motion.superseded | {motion.routing.routing_id})
+
+
+def _impossible(motion: Motion, what: str) -> CorruptStream:
+    msg = f"motion {motion.id}: {what}"
+    return CorruptStream(msg, motion_id=motion.id, version=motion.version + 1)

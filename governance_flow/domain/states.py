@@ -6,7 +6,6 @@ step, whoever proposes it.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,13 @@ from governance_flow.domain.branches import (
     PRINCE_SERVICE,
     Purpose,
 )
+from governance_flow.domain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class GovernanceState(StrEnum):
+class GovernanceState(Vocabulary):
     """Where a motion stands."""
 
     INTRODUCED = "INTRODUCED"
@@ -50,7 +50,7 @@ ADMITTED_STATES = frozenset(
 """States in which a motion holds one of the pipeline's places."""
 
 
-class EdgeKind(StrEnum):
+class EdgeKind(Vocabulary):
     """Why an edge of the flow is there."""
 
     ADVANCE = "advance"

@@ -20,31 +20,6 @@ class SqlAgenda(OperationalRows):
     def _agenda_sql(self) -> Queries:
         return self._queries("agenda.sql")
 
-    def set_agenda(self, tx: Transaction, items: Sequence[AgendaItem]) -> None:
-        """Add the items; what was there for their motions is replaced, and its lease ends."""
-        if items:
-            tx.execute_many(
-                self._agenda_sql.set_item,
-                [
-                    {
-                        "motion_id": str(item.motion_id),
-                        "kind": item.kind.value,
-                        "due_us": item.due_us,
-                        "order_us": item.order_us,
-                    }
-                    for item in items
-                ],
-            )
-            self._announce_work(tx)
-
-    def clear_agenda(self, tx: Transaction, motion_ids: Sequence[UUID]) -> None:
-        """Remove what is there for these motions, if anything."""
-        if motion_ids:
-            tx.execute_many(
-                self._agenda_sql.clear_item,
-                [{"motion_id": str(motion_id)} for motion_id in motion_ids],
-            )
-
     async def claim_agenda(
         self, kinds: Sequence[AgendaKind], *, limit: int, lease_seconds: float
     ) -> list[AgendaItem]:

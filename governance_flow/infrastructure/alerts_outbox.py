@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from governance_flow.application.ports.assignments import OutboxAlert
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.application.queries import Queries
@@ -17,25 +15,6 @@ class SqlAlertOutbox(OperationalRows):
     @property
     def _alerts_sql(self) -> Queries:
         return self._queries("alerts_outbox.sql")
-
-    def add_alerts(self, tx: Transaction, alerts: Sequence[OutboxAlert]) -> None:
-        """Add the alerts; one that is there already (same id and sink) is left as it is."""
-        if alerts:
-            tx.execute_many(
-                self._alerts_sql.add_alert,
-                [
-                    {
-                        "alert_id": alert.alert_id,
-                        "sink": alert.sink,
-                        "body": alert.body,
-                        "created_us": alert.created_us,
-                        "due_us": alert.due_us,
-                        "attempts": alert.attempts,
-                    }
-                    for alert in alerts
-                ],
-            )
-            self._announce_work(tx)
 
     async def claim_alerts(self, *, limit: int, lease_seconds: float) -> list[OutboxAlert]:
         """Take at most ``limit`` due alerts that nobody holds, the longest due first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import assert_never
 from uuid import UUID
@@ -17,6 +18,7 @@ from governance_flow.application.ports.event_store import (
     CommittedEvent,
     HaltSwitch,
     Head,
+    Made,
     StoredEvent,
 )
 from governance_flow.domain.errors import (
@@ -73,6 +75,10 @@ def check_append(append: Append) -> None:
                 f"the expected version {append.expected_version}",
                 stream_id=append.stream_id,
             )
+    if append.made and len(append.made) != len(events):
+        raise InvalidInput(
+            f"{len(events)} events, made from {len(append.made)}", stream_id=append.stream_id
+        )
     if append.admitted_delta > 0 and append.capacity is None:
         raise InvalidInput(
             "an append that takes a place must say how many there are", stream_id=append.stream_id
@@ -102,7 +108,7 @@ def decide(
         if failure is not None:
             outcomes.append(failure)
             continue
-        outcomes.append(placed(append.events, head))
+        outcomes.append(placed(append.events, head, append.made))
         versions[append.stream_id] = append.expected_version + len(append.events)
         head = _advanced(head, append)
     return Decision(tuple(outcomes), head)
@@ -113,7 +119,9 @@ def stamped(head: Head, now_us: int) -> Head:
     return replace(head, committed_at_us=max(head.committed_at_us, now_us))
 
 
-def placed(events: Sequence[StoredEvent], head: Head) -> tuple[CommittedEvent, ...]:
+def placed(
+    events: Sequence[StoredEvent], head: Head, made: Sequence[Made] = ()
+) -> tuple[CommittedEvent, ...]:
     """Return the events with the positions that follow on ``head``, and its commit time."""
     return tuple(
         CommittedEvent(
@@ -123,8 +131,11 @@ def placed(events: Sequence[StoredEvent], head: Head) -> tuple[CommittedEvent, .
             state=event.state,
             id=position,
             committed_at_us=head.committed_at_us,
+            made=known,
         )
-        for position, event in enumerate(events, start=head.position + 1)
+        for position, (event, known) in enumerate(
+            zip_longest(events, made), start=head.position + 1
+        )
     )
 
 

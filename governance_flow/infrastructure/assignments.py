@@ -3,19 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 from uuid import UUID
 
-from governance_flow.application.ports.assignments import AgendaKind, WorkInHand
+from governance_flow.application.ports.assignments import (
+    AgendaKind,
+    DueWork,
+    WorkChange,
+    WorkInHand,
+)
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.infrastructure.agenda import SqlAgenda
 from governance_flow.infrastructure.alerts_outbox import SqlAlertOutbox
 from governance_flow.infrastructure.checkpoints import SqlCheckpoints
+from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.hints import Channel
+from governance_flow.infrastructure.event_table import EventTable, head_of
 from governance_flow.infrastructure.leases import SqlLeases
+from governance_flow.infrastructure.work_changes import WorkChanges
 
 
 class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints):
     """Leases, agenda, outbox and checkpoints, and what is asked of all of them together."""
+
+    def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:
+        """Make the rows say what the changes call for."""
+        WorkChanges(tx.dialect).apply(cast("StoreTransaction", tx), changes)
+
+    async def restore(self, change: WorkChange, *, version: int) -> bool:
+        """Apply a change worked out anew, unless the motion is not at ``version`` any more."""
+        motion_id = change.motion_id
+        if motion_id is None:
+            raise ValueError("only the rows of a motion can be restored")
+
+        def work(tx: StoreTransaction) -> bool:
+            # While the head is locked nothing is appended, so what we have worked out holds.
+            locked = EventTable(tx.dialect).lock(tx, [motion_id])
+            if locked.versions.get(motion_id) != version:
+                return False
+            self.apply(tx, [change])
+            return True
+
+        return await self._database.write(work)
+
+    async def due(self, services: Sequence[str]) -> DueWork:
+        """Look, in one glance, at what can be done now; assignments for these services."""
+
+        def work(tx: Transaction) -> list[Row]:
+            return tx.execute(
+                self._leases_sql.due_now,
+                {"services": sorted(set(services)), "now_us": tx.now_us()},
+            )
+
+        [
+            (*head, assignments, recorded, docket, deadlines, delegations, alerts)
+        ] = await self._database.read(work)
+        return DueWork(
+            head=head_of(tuple(head)),
+            assignments=bool(assignments),
+            recorded=bool(recorded),
+            docket=bool(docket),
+            deadlines=bool(deadlines),
+            delegations=bool(delegations),
+            alerts=bool(alerts),
+        )
 
     async def seconds_to_next_due(self) -> float | None:
         """Return how long it is until something becomes due or a lease runs out."""

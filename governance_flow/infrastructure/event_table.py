@@ -42,7 +42,7 @@ class EventTable:
     def head(self, tx: Transaction) -> Head:
         """Return the head row as last committed."""
         [row] = tx.execute(self._sql.read_head)
-        return _head(row)
+        return head_of(row)
 
     def lock(
         self,
@@ -66,7 +66,7 @@ class EventTable:
         [head], versions, *leases = tx.execute_batch(statements)
         now_us = tx.now_us()
         return Locked(
-            head=_head(head),
+            head=head_of(head),
             versions={UUID(stream): version for stream, version in versions if version is not None},
             leases={UUID(row[0]): _lease(row, now_us) for rows in leases for row in rows},
             now_us=now_us,
@@ -122,6 +122,11 @@ class EventTable:
         )
         return [_event(row) for row in rows]
 
+    def streams(self, tx: Transaction, stream_ids: Iterable[UUID]) -> list[CommittedEvent]:
+        """Return the events of several streams, of each in order of version."""
+        params = {"stream_ids": [str(stream_id) for stream_id in stream_ids]}
+        return [_event(row) for row in tx.execute(self._sql.read_streams, params)]
+
     def page(
         self,
         tx: Transaction,
@@ -165,7 +170,8 @@ def _lease(row: Row, now_us: int) -> LeaseState:
     return LeaseState(token, held or delegated_until_us is not None)
 
 
-def _head(row: Row) -> Head:
+def head_of(row: Row) -> Head:
+    """Return the head in a row as the queries select it."""
     position, committed_at_us, halt_epoch, halted, admitted = row
     return Head(position, committed_at_us, halt_epoch, bool(halted), admitted)
 

@@ -16,6 +16,7 @@ from governance_flow.infrastructure.database.base import AnyDatabase
 from governance_flow.infrastructure.database.hints import Channel
 from governance_flow.infrastructure.event_table import END, EventTable
 from governance_flow.infrastructure.recorder import SqlRecorder
+from governance_flow.infrastructure.tail import Tail
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class GroupCommitEventStore:
         self._queue = AppendQueue(limits or Limits())
         self._on_group = on_group
         self._committer: asyncio.Task[None] | None = None
+        self._tail = Tail()
 
     async def append(self, append: Append) -> tuple[CommittedEvent, ...]:
         """Commit ``append`` or raise and leave no trace.
@@ -76,6 +78,10 @@ class GroupCommitEventStore:
             )
         )
 
+    async def read_streams(self, stream_ids: Sequence[UUID]) -> list[CommittedEvent]:
+        """Return the events of several streams, of each in order of version."""
+        return await self._database.read_once(lambda tx: self._table.streams(tx, stream_ids))
+
     async def read_all(
         self,
         *,
@@ -85,12 +91,17 @@ class GroupCommitEventStore:
         topics: Sequence[str] = (),
     ) -> list[CommittedEvent]:
         """Return at most ``limit`` events of all streams in order of position."""
+        last = END if up_to_position is None else up_to_position
+        if not topics:
+            recent = self._tail.after(after_position, limit=limit, up_to_position=last)
+            if recent:
+                return recent
         return await self._database.read_once(
             lambda tx: self._table.page(
                 tx,
                 after_position=after_position,
                 limit=limit,
-                up_to_position=END if up_to_position is None else up_to_position,
+                up_to_position=last,
                 topics=topics,
             )
         )
@@ -169,6 +180,8 @@ class GroupCommitEventStore:
             self._fail(group, StoreError(f"the append failed: {error!r}"))
         else:
             for pending, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, tuple):
+                    self._tail.extend(outcome)
                 pending.resolve(outcome)
             self._report(outcomes, perf_counter() - started)
 

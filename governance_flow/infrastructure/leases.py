@@ -12,7 +12,6 @@ from governance_flow.application.ports.assignments import (
     HeldLease,
     LeasedAssignment,
     LeaseInfo,
-    MotionClosure,
     OpenAssignment,
 )
 from governance_flow.application.ports.database import Row, Transaction
@@ -34,37 +33,16 @@ class SqlLeases(OperationalRows):
     def _leases_sql(self) -> Queries:
         return self._queries("assignments.sql")
 
-    def open_assignments(self, tx: Transaction, rows: Sequence[OpenAssignment]) -> None:
-        """Add the rows. A row that is there is updated, but keeps its lease and its age."""
-        if rows:
-            tx.execute_many(self._leases_sql.open_assignment, [_params(row) for row in rows])
-            self._announce_work(tx)
+    async def reserve_token(self) -> int:
+        """Return a fencing token that was never given out before."""
+        rows = await self._database.write(lambda tx: tx.execute(self._leases_sql.next_lease_token))
+        token: int = rows[0][0]
+        return token
 
-    def close_assignments(self, tx: Transaction, routing_ids: Sequence[UUID]) -> None:
-        """Remove the rows of these routings, held or not; those that are gone are no matter."""
-        if routing_ids:
-            tx.execute_many(
-                self._leases_sql.close_assignment,
-                [{"routing_id": str(routing_id)} for routing_id in routing_ids],
-            )
-
-    def close_for_motions(self, tx: Transaction, closures: Sequence[MotionClosure]) -> None:
-        """Remove the rows of these motions, but for the routings excepted."""
-        if closures:
-            tx.execute_many(
-                self._leases_sql.close_for_motion,
-                [
-                    {
-                        "motion_id": str(closure.motion_id),
-                        "except_routing_id": str(closure.except_routing_id or _NOBODY),
-                    }
-                    for closure in closures
-                ],
-            )
-
-    def shift_deadlines(self, tx: Transaction, by_us: int) -> None:
-        """Move every deadline by so much: they stood still while the pipeline was halted."""
-        tx.execute(self._leases_sql.shift_deadlines, {"by_us": by_us})
+    async def close(self, routing_id: UUID) -> None:
+        """Remove the row of a routing that is not open, held or not."""
+        params = {"routing_id": str(routing_id)}
+        await self._database.write(lambda tx: tx.execute(self._leases_sql.close_assignment, params))
 
     async def claim(
         self, services: Sequence[str], *, owner: str, limit: int, lease_seconds: float
@@ -139,6 +117,11 @@ class SqlLeases(OperationalRows):
         )
         return bool(rows)
 
+    async def release_all(self, owner: str) -> None:
+        """Give back every routing that this owner holds."""
+        params = {"owner": owner}
+        await self._database.write(lambda tx: tx.execute(self._leases_sql.release_all, params))
+
     async def holder(self, routing_id: UUID) -> LeaseInfo | None:
         """Return the lease of a routing, or None if it has no open assignment."""
         params = {"routing_id": str(routing_id)}
@@ -182,21 +165,6 @@ class SqlLeases(OperationalRows):
 
         [row] = await self._database.read(work)
         return AssignmentCounts(*row)
-
-
-def _params(row: OpenAssignment) -> dict[str, object]:
-    return {
-        "routing_id": str(row.routing_id),
-        "motion_id": str(row.motion_id),
-        "service": row.service,
-        "state": row.state,
-        "purpose": row.purpose,
-        "attempt": row.attempt,
-        "not_before_us": row.not_before_us,
-        "deadline_us": row.deadline_us,
-        "attempt_timeout_seconds": row.attempt_timeout_seconds,
-        "opened_at_us": row.opened_at_us,
-    }
 
 
 def _open(row: Row) -> Row:

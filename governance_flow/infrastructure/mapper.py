@@ -34,7 +34,8 @@ class JsonEventMapper:
     def to_stored(self, stream_id: UUID, version: int, event: Event) -> StoredEvent:
         """Encode ``event`` once; raises InvalidInput for a value that JSON cannot hold."""
         try:
-            state = event.model_dump_json().encode()
+            # What model_dump_json() calls; straight to bytes, for every event there is.
+            state = event.__pydantic_serializer__.to_json(event)
         except (ValueError, UnicodeEncodeError) as error:
             msg = f"stream {stream_id}: {event.topic} holds a value that cannot be stored: {error}"
             raise InvalidInput(msg, stream_id=stream_id) from error

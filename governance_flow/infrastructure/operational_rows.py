@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from governance_flow.application.ports.database import Transaction
 from governance_flow.application.queries import Queries, load_queries
-from governance_flow.infrastructure.database.base import AnyDatabase, StoreTransaction
-from governance_flow.infrastructure.database.hints import Channel
+from governance_flow.infrastructure.database.base import AnyDatabase
 
 
 class OperationalRows:
@@ -18,9 +16,3 @@ class OperationalRows:
         return load_queries(
             "governance_flow.infrastructure", f"sql/{filename}", self._database.dialect
         )
-
-    @staticmethod
-    def _announce_work(tx: Transaction) -> None:
-        """Tell the workers, once this is committed, that there may be something to claim."""
-        if isinstance(tx, StoreTransaction):
-            tx.announce(Channel.WORK)

@@ -12,6 +12,7 @@ from uuid import UUID
 from eventsourcing import persistence
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
 
+from governance_flow.application.ports.assignments import WorkChange
 from governance_flow.application.ports.event_store import Append, CommittedEvent
 from governance_flow.domain.errors import StoreError, StoreUnavailable
 from governance_flow.infrastructure.append_rules import (
@@ -27,6 +28,7 @@ from governance_flow.infrastructure.database.errors import CommitOutcomeUnknown,
 from governance_flow.infrastructure.database.hints import Channel
 from governance_flow.infrastructure.event_table import END, EventTable
 from governance_flow.infrastructure.subscription import HintedSubscription
+from governance_flow.infrastructure.work_changes import WorkChanges
 
 COMMITS_MAX = 3
 """How often a group is committed anew after its commit turned out not to have taken place."""
@@ -45,6 +47,7 @@ class SqlRecorder(ApplicationRecorder):
     def __init__(self, database: AnyDatabase, *, settle_seconds: float = 15.0) -> None:
         self._database = database
         self._table = EventTable(database.dialect)
+        self._work = WorkChanges(database.dialect)
         self._settle_seconds = settle_seconds
 
     def commit_group(self, appends: Sequence[Append]) -> list[Outcome]:
@@ -69,7 +72,7 @@ class SqlRecorder(ApplicationRecorder):
                 now_us=locked.now_us,
             )
 
-        return list(self._commit(plan).outcomes)
+        return list(self._commit(plan, appends).outcomes)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Append the events, whatever their versions, as long as none is taken.
@@ -149,8 +152,13 @@ class SqlRecorder(ApplicationRecorder):
         self._database.start_listening()
         return HintedSubscription(self, self._database.hints, gt=gt, topics=topics)
 
-    def _commit(self, plan: Callable[[StoreTransaction], Decision]) -> Decision:
-        """Commit what ``plan`` decides under the lock; acknowledge only what is known."""
+    def _commit(
+        self, plan: Callable[[StoreTransaction], Decision], appends: Sequence[Append] = ()
+    ) -> Decision:
+        """Commit what ``plan`` decides under the lock; acknowledge only what is known.
+
+        What the ``appends`` that go through change in the operational rows is committed with them.
+        """
         for _ in range(COMMITS_MAX):
             decisions: list[Decision] = []
 
@@ -158,6 +166,7 @@ class SqlRecorder(ApplicationRecorder):
                 decision = plan(tx)
                 if decision.events:
                     self._table.append(tx, decision.events, decision.head)
+                    self._work.apply(tx, _work_of(appends, decision))
                 decisions.append(decision)
 
             try:
@@ -206,6 +215,14 @@ class SqlRecorder(ApplicationRecorder):
                     ) from error
             sleep(pause_seconds)
             pause_seconds = min(2 * pause_seconds, PAUSE_SECONDS_MAX)
+
+
+def _work_of(appends: Sequence[Append], decision: Decision) -> list[WorkChange]:
+    return [
+        append.work
+        for append, outcome in zip(appends, decision.outcomes, strict=False)
+        if append.work is not None and isinstance(outcome, tuple)
+    ]
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class StatementCheck:
         self, request: WitnessRequest, statement: WitnessStatement, altered: dict[int, Fault]
     ) -> bool:
         """Whether a statement binds all it must, but for what follows from altered events."""
-        expected = request.binding()
+        expected = request.binding
         body = {key: value for key, value in _body(statement).items() if key != "witness"}
         excused = {"covers": expected["covers"]} if altered else {}
         if self._latest is not None and self._latest.originator_version in altered:

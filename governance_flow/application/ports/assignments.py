@@ -1,8 +1,8 @@
 """The port to the operational rows: what is to be done, by when, and who is doing it.
 
 Events say what was decided; these rows hold what events do not: leases, attempts to deliver, the
-order of things to do. They are written in the transaction that applies the events they follow from
-(the methods that take a ``Transaction``), and worked off under leases (the ``async`` methods).
+order of things to do. They are written in the transaction that appends the events they follow from
+(a ``WorkChange`` goes with each append), and worked off under leases.
 
 Every time is in microseconds UTC by the *store's* clock, so that machines need not agree on the
 time. A lease is held as long as nobody else took it over, and carries a fencing token: tokens grow,
@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
 from governance_flow.application.ports.database import Transaction
+
+if TYPE_CHECKING:
+    from governance_flow.application.ports.event_store import Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,6 @@ class HeldLease(NamedTuple):
     lease_token: int
 
 
-class MotionClosure(NamedTuple):
-    """Close every assignment of the motion but (if given) that of one routing."""
-
-    motion_id: UUID
-    except_routing_id: UUID | None = None
-
-
 class AgendaKind(StrEnum):
     """What the process manager itself must do for a motion."""
 
@@ -128,6 +124,49 @@ class OutboxAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """Lease terms under which whoever appends keeps the assignment that follows, to go on at once.
+
+    ``token`` was reserved before: it is used for first leases only, so it need not be new.
+    """
+
+    services: frozenset[str]
+    owner: str
+    token: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkChange:
+    """What an append changes in the operational rows, in the same transaction.
+
+    A motion stands on at most one list: ``assignment`` and ``item`` replace whatever was there for
+    it, and without either nothing is left. ``keep`` leases the assignment to whoever appends.
+    ``deadlines_later_us`` moves every deadline there is.
+    """
+
+    motion_id: UUID | None = None
+    assignment: OpenAssignment | None = None
+    keep: Keep | None = None
+    item: AgendaItem | None = None
+    alerts: tuple[OutboxAlert, ...] = ()
+    deadlines_later_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DueWork:
+    """What can be done right now, each at a glance, and the head row as it stood then."""
+
+    head: Head
+    assignments: bool
+    recorded: bool
+    docket: bool
+    deadlines: bool
+    delegations: bool
+    alerts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AssignmentCounts:
     """How many assignments there are, and how many of them are held under a live lease."""
 
@@ -147,20 +186,8 @@ class WorkInHand:
 class Leases(Protocol):
     """Assignments, and the leases under which workers hold them."""
 
-    def open_assignments(self, tx: Transaction, rows: Sequence[OpenAssignment]) -> None:
-        """Add the rows. A row that is there is updated, but keeps its lease and its age."""
-        ...
-
-    def close_assignments(self, tx: Transaction, routing_ids: Sequence[UUID]) -> None:
-        """Remove the rows of these routings, held or not; those that are gone are no matter."""
-        ...
-
-    def close_for_motions(self, tx: Transaction, closures: Sequence[MotionClosure]) -> None:
-        """Remove the rows of these motions, but for the routings excepted."""
-        ...
-
-    def shift_deadlines(self, tx: Transaction, by_us: int) -> None:
-        """Move every deadline by so much: they stood still while the pipeline was halted."""
+    async def reserve_token(self) -> int:
+        """Return a fencing token that was never given out before, for ``Keep``."""
         ...
 
     async def claim(
@@ -196,6 +223,10 @@ class Leases(Protocol):
         """Give the routing back, at once claimable; False if it was not held any more."""
         ...
 
+    async def release_all(self, owner: str) -> None:
+        """Give back, at once claimable, every routing that this owner holds."""
+        ...
+
     async def holder(self, routing_id: UUID) -> LeaseInfo | None:
         """Return the lease of a routing, or None if it has no open assignment."""
         ...
@@ -218,14 +249,6 @@ class Leases(Protocol):
 class Agenda(Protocol):
     """What the process manager itself must do: at most one item a motion."""
 
-    def set_agenda(self, tx: Transaction, items: Sequence[AgendaItem]) -> None:
-        """Add the items; what was there for their motions is replaced, and its lease ends."""
-        ...
-
-    def clear_agenda(self, tx: Transaction, motion_ids: Sequence[UUID]) -> None:
-        """Remove what is there for these motions, if anything."""
-        ...
-
     async def claim_agenda(
         self, kinds: Sequence[AgendaKind], *, limit: int, lease_seconds: float
     ) -> list[AgendaItem]:
@@ -246,10 +269,6 @@ class Agenda(Protocol):
 
 class AlertOutbox(Protocol):
     """Alerts on their way out. At least once: an alert is gone only after ``alert_done``."""
-
-    def add_alerts(self, tx: Transaction, alerts: Sequence[OutboxAlert]) -> None:
-        """Add the alerts; one that is there already (same id and sink) is left as it is."""
-        ...
 
     async def claim_alerts(self, *, limit: int, lease_seconds: float) -> list[OutboxAlert]:
         """Take at most ``limit`` due alerts that nobody holds, the longest due first."""
@@ -278,6 +297,26 @@ class Checkpoints(Protocol):
 
 class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Protocol):
     """All operational rows of one store."""
+
+    def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:
+        """Make the rows say what the changes call for.
+
+        An assignment that is there keeps its lease and its age; an item's lease ends; an alert
+        that is there (same id and sink) is left as it is.
+        """
+        ...
+
+    async def restore(self, change: WorkChange, *, version: int) -> bool:
+        """Apply a change worked out anew, unless the motion is not at ``version`` any more."""
+        ...
+
+    async def close(self, routing_id: UUID) -> None:
+        """Remove the row of a routing that is not open, held or not."""
+        ...
+
+    async def due(self, services: Sequence[str]) -> DueWork:
+        """Look, in one glance, at what can be done now; assignments for these services."""
+        ...
 
     async def seconds_to_next_due(self) -> float | None:
         """Return how long it is, by the store's clock, until something becomes due.

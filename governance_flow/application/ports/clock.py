@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 
 class Clock(Protocol):
@@ -29,6 +29,3 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the present time, aware, in UTC."""
         return datetime.now(UTC)
-
-
-new_id: IdSource = uuid4

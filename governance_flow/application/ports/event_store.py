@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import Notification, StoredEvent
+
+from governance_flow.application.ports.assignments import WorkChange
+
+if TYPE_CHECKING:
+    from governance_flow.domain.events import MotionEvent
+    from governance_flow.domain.motion import Motion
+
+
+class Made(NamedTuple):
+    """What an event of a motion was encoded from, and what the motion came to with it."""
+
+    event: MotionEvent
+    motion: Motion
 
 
 @dataclass(frozen=True)
@@ -19,6 +32,11 @@ class CommittedEvent(Notification):
     """
 
     committed_at_us: int
+    made: Made | None = field(default=None, compare=False, repr=False)
+    """Spares whoever follows in this process decoding and folding what was just written here.
+
+    None for what was read from the store.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,9 @@ class Append:
     ``expected_version`` is the stream's version the decision was made on (0: a new stream);
     ``events`` continue it without a gap. ``halt_epoch`` (if given) must still be the head's.
     A positive ``admitted_delta`` needs ``capacity``, the number of places there are. ``fence``
-    (if given) must still be allowed to complete its routing.
+    (if given) must still be allowed to complete its routing. ``work`` is what changes in the
+    operational rows with it; ``made``, one for each event or none, is what the events were made
+    from, for whoever follows in this process.
     """
 
     stream_id: UUID
@@ -70,6 +90,8 @@ class Append:
     capacity: int | None = None
     halt_switch: HaltSwitch | None = None
     fence: Fence | None = None
+    work: WorkChange | None = None
+    made: tuple[Made, ...] = ()
 
 
 class EventStore(Protocol):
@@ -87,6 +109,10 @@ class EventStore(Protocol):
         self, stream_id: UUID, *, after_version: int = 0, up_to_version: int | None = None
     ) -> list[CommittedEvent]:
         """Return the stream's events in order of version; empty for an unknown stream."""
+        ...
+
+    async def read_streams(self, stream_ids: Sequence[UUID]) -> list[CommittedEvent]:
+        """Return the events of several streams, of each in order of version."""
         ...
 
     async def read_all(

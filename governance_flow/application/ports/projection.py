@@ -75,6 +75,11 @@ class Projection(Protocol):
 class Follower(Protocol):
     """Applies the store's events, in order and in batches, to every projection."""
 
+    @property
+    def position(self) -> int:
+        """Up to where every projection has applied the events, as far as is known here."""
+        ...
+
     async def run_once(self, limit: int = 500) -> bool:
         """Apply at most ``limit`` events; returns whether there were any to apply."""
         ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.ports.alerts import Alert, AlertKind
-from governance_flow.application.ports.assignments import AgendaKind
+from governance_flow.application.ports.assignments import AgendaKind, WorkChange
 from governance_flow.application.times import to_us
 from governance_flow.domain.errors import (
     CapacityReached,
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.assignments import AssignmentStore, DueWork
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.database import Database, Transaction
     from governance_flow.application.ports.event_store import EventStore, Head
     from governance_flow.application.ports.read_model import ReadModel
     from governance_flow.application.process_manager.background import Failures
-    from governance_flow.application.process_manager.operations import Operations
+    from governance_flow.application.process_manager.dispatching import Dispatcher
+    from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.application.services.processing import Processing
 
-BATCH = 64
+BATCH = 256
 STARVATION_CHECK = timedelta(minutes=1)
 STARVED = "hour of the last alert about a starved docket"
 """Name of the checkpoint that makes it one an hour, whichever worker notices."""
@@ -49,39 +50,46 @@ class AgendaKeeper:
         self,
         *,
         store: EventStore,
-        database: Database,
         assignments: AssignmentStore,
-        operations: Operations,
+        motions: Motions,
         processing: Processing,
+        dispatcher: Dispatcher,
         pipelines: Pipelines,
         read_model: ReadModel,
+        database: Database,
         clock: Clock,
         failures: Failures,
     ) -> None:
         self._store = store
-        self._database = database
         self._assignments = assignments
-        self._operations = operations
+        self._motions = motions
         self._processing = processing
+        self._dispatcher = dispatcher
         self._pipelines = pipelines
         self._read_model = read_model
+        self._database = database
         self._clock = clock
         self._failures = failures
         self._lease_seconds = pipelines.configuration.worker.lease_seconds
         self._starvation_checked = clock.now() - STARVATION_CHECK
 
-    async def attend(self, head: Head) -> bool:
+    async def attend(self, due: DueWork) -> bool:
         """Do what is due; returns whether anything moved."""
-        recorded = await self._assignments.claim_agenda(
-            [AgendaKind.APPLY], limit=BATCH, lease_seconds=self._lease_seconds
-        )
-        moved = await self._process([item.motion_id for item in recorded])
-        if self._free(head) > 0:
-            moved |= await self._admit(self._free(head))
-        else:
-            await self._watch_docket(head)
-        overdue = await self._assignments.due_deadlines(limit=BATCH)
-        return await self._process([row.motion_id for row in overdue]) or moved
+        moved = False
+        if due.recorded:
+            recorded = await self._assignments.claim_agenda(
+                [AgendaKind.APPLY], limit=BATCH, lease_seconds=self._lease_seconds
+            )
+            moved = await self._process([item.motion_id for item in recorded])
+        free = self._free(due.head)
+        if free <= 0:
+            await self._watch_docket(due.head)
+        elif due.docket:
+            moved |= await self._admit(free)
+        if due.deadlines:
+            overdue = await self._assignments.due_deadlines(limit=BATCH)
+            moved |= await self._process([row.motion_id for row in overdue])
+        return moved
 
     def _free(self, head: Head) -> int:
         return self._pipelines.configuration.max_concurrent_motions - head.admitted
@@ -105,6 +113,7 @@ class AgendaKeeper:
         What goes wrong with one of them holds up no other. ``give_back`` says to hold nothing
         that was claimed and did not move.
         """
+        await self._motions.prefetch(motion_ids)
         results = await asyncio.gather(
             *(self._process_one(m, give_back=give_back) for m in motion_ids),
             return_exceptions=True,
@@ -116,10 +125,13 @@ class AgendaKeeper:
 
     async def _process_one(self, motion_id: UUID, *, give_back: bool) -> bool:
         try:
-            done = await self._processing.process(motion_id)
-            if not done.events:
-                # Perhaps it was decided on a remembered motion that has moved on since.
-                done = await self._processing.process(motion_id, fresh=True)
+            with self._dispatcher.promise() as keep:
+                done = await self._processing.process(motion_id, keep=keep)
+                if not done.events:
+                    # Perhaps it was decided on a remembered motion that has moved on since.
+                    done = await self._processing.process(motion_id, fresh=True, keep=keep)
+            if done.kept is not None:
+                self._dispatcher.take(done.kept)
         except CapacityReached:
             await self._assignments.release_agenda(motion_id)
             return False
@@ -130,7 +142,10 @@ class AgendaKeeper:
             log.error(  # noqa: TRY400 - the message says all there is
                 "motion dropped: it cannot be read", motion_id=str(motion_id), error=str(error)
             )
-            await self._database.write(lambda tx: self._operations.forget(tx, [motion_id]))
+            # It would stay due for ever. Reconciling puts it back once it can be read.
+            await self._database.write(
+                lambda tx: self._assignments.apply(tx, [WorkChange(motion_id)])
+            )
             return False
         if not done.events and (done.halted or give_back):
             # Halted a moment ago, or not due by our clock: once it can move, it must not have to
@@ -156,10 +171,12 @@ class AgendaKeeper:
             raised_at=now,
         )
 
+        raised = WorkChange(alerts=self._pipelines.operations.to_sinks([alert]))
+
         def raise_once(tx: Transaction) -> None:
             hour = to_us(now) // _HOUR_US
             if self._assignments.checkpoint(tx, STARVED) < hour:
                 self._assignments.set_checkpoint(tx, STARVED, hour)
-                self._operations.raise_alerts(tx, [alert])
+                self._assignments.apply(tx, [raised])
 
         await self._database.write(raise_once)

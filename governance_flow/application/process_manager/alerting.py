@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.process_manager.background import Background
-from governance_flow.application.process_manager.operations import decode_alert
+from governance_flow.application.services.operations import decode_alert
 from governance_flow.domain.events import SYSTEM, AlertDelivered
 
 if TYPE_CHECKING:

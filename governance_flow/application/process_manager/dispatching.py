@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from governance_flow.application.ports.assignments import HeldLease
+from governance_flow.application.ports.assignments import HeldLease, Keep
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.process_manager.background import Background
 from governance_flow.application.process_manager.performing import failure, perform
@@ -18,16 +19,15 @@ from governance_flow.domain.errors import CorruptStream, GovernanceFlowError, Un
 from governance_flow.domain.escalation import SYSTEM_ERROR, TIMEOUT_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     from governance_flow.application.ports.assignments import (
         AssignmentStore,
-        ClaimedAssignment,
+        DueWork,
         OpenAssignment,
     )
     from governance_flow.application.ports.branch_services import BranchService
-    from governance_flow.application.ports.database import Database
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment
     from governance_flow.application.ports.metrics import Metrics
     from governance_flow.application.process_manager.background import Failures
@@ -44,21 +44,25 @@ OVERDUE_BATCH = 100
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """An assignment this worker is working on."""
+    """An assignment this worker is working on; ``reporting`` once its result is being handed in."""
 
     lease: HeldLease
     task: asyncio.Task[None]
+    reporting: bool = False
 
 
 class Dispatcher:
-    """Works on at most ``policy.max_concurrent_assignments`` assignments at once."""
+    """Works on at most ``policy.max_concurrent_assignments`` assignments at once.
+
+    What follows from a result is leased to us in the very append that records it, and performed
+    next: a motion goes from branch to branch without being claimed in between.
+    """
 
     def __init__(
         self,
         *,
-        database: Database,
         assignments: AssignmentStore,
         motions: Motions,
         reporting: Reporting,
@@ -70,7 +74,6 @@ class Dispatcher:
         failures: Failures,
         on_done: Callable[[], None],
     ) -> None:
-        self._database = database
         self._assignments = assignments
         self._motions = motions
         self._reporting = reporting
@@ -80,6 +83,9 @@ class Dispatcher:
         self._policy = policy
         self._metrics = metrics
         self._held: dict[UUID, Held] = {}
+        self._promised = 0
+        self._keep: Keep | None = None
+        self._draining = False
         self._extended_at = 0.0
         self._tasks = Background(on_done, failures)
         self.services = tuple(services)
@@ -89,63 +95,122 @@ class Dispatcher:
         """Whether any assignment is in hand."""
         return bool(self._tasks)
 
-    async def claim(self) -> bool:
-        """Take as many assignments as there is room for, and start on them."""
+    @property
+    def room(self) -> int:
+        """How many more assignments may be taken in hand."""
+        return self._policy.max_concurrent_assignments - len(self._tasks) - self._promised
+
+    async def claim(self, due: DueWork) -> bool:
+        """Take as many of the assignments that are due as there is room for; start on them."""
         if asyncio.get_running_loop().time() - self._extended_at >= self._policy.lease_seconds:
             # We were held up for so long that we might take over what is in our own hands.
             await self.heartbeat()
-        await self._time_out_delegations()
-        room = self._policy.max_concurrent_assignments - len(self._tasks)
-        if room <= 0 or not self.services:
+        if due.delegations:
+            await self._time_out_delegations()
+        if not due.assignments or self.room <= 0 or not self.services:
             return False
         claimed = await self._assignments.claim(
             self.services,
             owner=self._owner,
-            limit=room,
+            limit=self.room,
             lease_seconds=self._policy.lease_seconds,
         )
         for assignment in claimed:
-            self._start(assignment)
+            self._start(assignment, assignment.lease_token, assignment.lease_losses)
         return bool(claimed)
 
-    def _start(self, claimed: ClaimedAssignment) -> None:
-        lease = HeldLease(claimed.routing_id, claimed.lease_token)
+    @contextmanager
+    def promise(self) -> Iterator[Keep | None]:
+        """Keep room for an assignment that may follow from what is done in the block.
+
+        Gives None if there is no room for another one.
+        """
+        keep = self._keep if self.room > 0 and not self._draining else None
+        self._promised += keep is not None
+        try:
+            yield keep
+        finally:
+            self._promised -= keep is not None
+
+    async def prepare(self) -> None:
+        """Reserve the token under which assignments are kept; once is enough."""
+        if self._keep is None:
+            self._keep = Keep(
+                services=frozenset(self.services),
+                owner=self._owner,
+                token=await self._assignments.reserve_token(),
+                lease_seconds=self._policy.lease_seconds,
+            )
+
+    def take(self, kept: OpenAssignment) -> None:
+        """Start on an assignment that was leased to us by the append that made it."""
+        if self._keep is None:  # pragma: no cover - nothing is kept without terms
+            raise AssertionError(kept.routing_id)
+        self._start(kept, self._keep.token, losses=0)
+
+    def _start(self, assignment: OpenAssignment, token: int, losses: int) -> None:
+        lease = HeldLease(assignment.routing_id, token)
         outlived = self._held.get(lease.routing_id)
         if outlived is not None:
             # We took over from ourselves: that lease ran out before it could be extended.
             outlived.task.cancel()
-        task = self._tasks.start(self._work(claimed, lease), f"perform {lease.routing_id}")
+        task = self._tasks.start(
+            self._work(assignment, lease, losses), f"perform {lease.routing_id}"
+        )
         self._held[lease.routing_id] = Held(lease, task)
-        task.add_done_callback(lambda _: self._let_go(lease))
 
-    def _let_go(self, lease: HeldLease) -> None:
+    async def _work(self, row: OpenAssignment, lease: HeldLease, losses: int) -> None:
+        """Perform an assignment, and then what follows from it, as long as that is ours."""
+        while True:
+            try:
+                following = await self._perform(row, lease, losses)
+            finally:
+                held = self._let_go(lease)
+            if following is None or self._keep is None:
+                return
+            row, losses = following, 0
+            lease = HeldLease(row.routing_id, self._keep.token)
+            if held is None or self._draining:
+                await self._assignments.release(lease)
+                return
+            self._held[lease.routing_id] = Held(lease, held.task)
+
+    def _let_go(self, lease: HeldLease) -> Held | None:
         held = self._held.get(lease.routing_id)
-        if held is not None and held.lease == lease:
-            del self._held[lease.routing_id]
+        if held is None or held.lease != lease:
+            return None
+        return self._held.pop(lease.routing_id)
 
-    async def _work(self, claimed: ClaimedAssignment, lease: HeldLease) -> None:
-        assignment = await self._assignment(claimed, claimed.lease_token)
+    async def _perform(
+        self, row: OpenAssignment, lease: HeldLease, losses: int
+    ) -> OpenAssignment | None:
+        """Perform one assignment; return what follows, if that was leased to us."""
+        assignment = await self._assignment(row, lease.lease_token)
         if assignment is None:
-            return
-        if claimed.lease_losses >= self._policy.max_lease_losses:
-            message = f"{claimed.lease_losses} workers lost their lease while performing it"
+            return None
+        if losses >= self._policy.max_lease_losses:
+            message = f"{losses} workers lost their lease while performing it"
             lost = failure(assignment, SYSTEM_ERROR, message)
             await self._reporting.report_by_system(assignment, lost)
-            return
+            return None
         started = time.perf_counter()
-        answer = await perform(
-            self._services[claimed.service], assignment, claimed.attempt_timeout_seconds
-        )
+        answer = await perform(self._services[row.service], assignment, row.attempt_timeout_seconds)
         elapsed = time.perf_counter() - started
         if isinstance(answer, CompletesLater):
-            self._metrics.performed(claimed.service, "later", elapsed)
-            await self._delegate(claimed, lease)
-            return
+            self._metrics.performed(row.service, "later", elapsed)
+            await self._delegate(row, lease)
+            return None
         outcome = "success" if answer.success else "failure"
-        self._metrics.performed(claimed.service, outcome, elapsed)
-        await self._reporting.report(assignment, answer)
+        self._metrics.performed(row.service, outcome, elapsed)
+        held = self._held.get(lease.routing_id)
+        if held is not None and held.lease == lease:
+            # From here on only the store can say whether the lease still counts.
+            held.reporting = True
+        return await self._reporting.report(
+            assignment, answer, None if self._draining else self._keep
+        )
 
-    async def _delegate(self, claimed: ClaimedAssignment, lease: HeldLease) -> None:
+    async def _delegate(self, claimed: OpenAssignment, lease: HeldLease) -> None:
         seconds = claimed.attempt_timeout_seconds or LATER_SECONDS
         if not await self._assignments.delegate(lease, lease_seconds=seconds):
             log.warning(
@@ -171,9 +236,7 @@ class Dispatcher:
                 await self._pipelines.learn(routed.configuration)
                 rules = self._pipelines.rules(routed.configuration)
                 return assignment_of(motion, routed, rules, token)
-        await self._database.write(
-            lambda tx: self._assignments.close_assignments(tx, [row.routing_id])
-        )
+        await self._assignments.close(row.routing_id)
         return None
 
     async def _time_out_delegations(self) -> None:
@@ -197,21 +260,23 @@ class Dispatcher:
         self._extended_at = started
         for lease in leases:
             held = self._held.get(lease.routing_id)
-            if lease.routing_id not in kept and held is not None and held.lease == lease:
+            lost = held is not None and held.lease == lease and not held.reporting
+            if lease.routing_id not in kept and held is not None and lost:
                 log.warning("lease lost; the work is stopped", routing_id=str(lease.routing_id))
                 held.task.cancel()
 
     async def drain(self, seconds: float) -> None:
         """Let the work in hand finish for so long; cancel the rest and give it back."""
-        await self._tasks.finish(seconds)
-        unfinished = [held.lease for held in self._held.values()]
-        await self._tasks.cancel()
-        for lease in unfinished:
-            try:
-                await self._assignments.release(lease)
-            except GovernanceFlowError as error:
-                log.warning(
-                    "not given back: others must wait until the lease runs out",
-                    routing_id=str(lease.routing_id),
-                    error=str(error),
-                )
+        self._draining = True
+        try:
+            await self._tasks.finish(seconds)
+            unfinished = bool(self._tasks)
+            await self._tasks.cancel()
+            if unfinished:
+                await self._assignments.release_all(self._owner)
+        except GovernanceFlowError as error:
+            log.warning(
+                "not given back: others must wait until the leases run out", error=str(error)
+            )
+        finally:
+            self._draining = False

@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from typing import TYPE_CHECKING
 
+from governance_flow.application.begun import Begun
 from governance_flow.application.classification import classify
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.ports.flow_orchestrator import BranchResult
@@ -28,8 +29,12 @@ async def perform(
     """
     limit = asyncio.timeout(timeout_seconds)
     try:
-        async with limit:
-            answer: object = await service.perform(assignment)
+        begun: Begun[object] = Begun(service.perform(assignment))
+        if begun.done:
+            answer = begun.result
+        else:
+            async with limit:
+                answer = await begun
     except KeyboardInterrupt:
         raise
     except asyncio.CancelledError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,10 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from governance_flow.application.ports.assignments import AssignmentStore
-    from governance_flow.application.ports.database import Database
     from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.read_model import ReadModel
-    from governance_flow.application.process_manager.operations import Operations
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
 
@@ -45,18 +42,14 @@ class Reconciler:
         self,
         *,
         store: EventStore,
-        database: Database,
         assignments: AssignmentStore,
-        operations: Operations,
         motions: Motions,
         pipelines: Pipelines,
         read_model: ReadModel,
         sample: Callable[[], Awaitable[Sequence[object]]],
     ) -> None:
         self._store = store
-        self._database = database
         self._assignments = assignments
-        self._operations = operations
         self._motions = motions
         self._pipelines = pipelines
         self._read_model = read_model
@@ -112,9 +105,9 @@ class Reconciler:
             pipeline = await self._pipelines.refresh()
             if summarise(motion, pipeline).action_kind in WITHOUT_ROW:
                 continue
-            await self._database.write(
-                partial(self._operations.align, motions=[motion], pipeline=pipeline)
-            )
+            change = self._pipelines.operations.after(motion, pipeline)
+            if not await self._assignments.restore(change, version=motion.version):
+                continue
             log.warning("lost operational row restored", motion_id=str(motion_id))
             restored += 1
         return restored

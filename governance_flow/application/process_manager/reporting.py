@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,8 +21,10 @@ from governance_flow.domain.errors import (
 )
 from governance_flow.domain.escalation import ERROR_TYPE_MAP, SYSTEM_ERROR, VALIDATION_ERROR
 from governance_flow.domain.events import SYSTEM, Actor, Authentication
+from governance_flow.domain.frozen import changed
 
 if TYPE_CHECKING:
+    from governance_flow.application.ports.assignments import Keep, OpenAssignment
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment, BranchResult
     from governance_flow.application.services.completions import Completions
 
@@ -42,24 +43,33 @@ class Reporting:
 
     async def report_by_system(self, assignment: BranchAssignment, result: BranchResult) -> None:
         """Hand in, once, what the orchestrator itself has found out and will find out again."""
-        await self._complete_once(assignment, _fenced(assignment, result), SYSTEM)
+        await self._complete_once(assignment, _fenced(assignment, result), SYSTEM, None)
 
-    async def report(self, assignment: BranchAssignment, result: BranchResult) -> None:
-        """Hand in what a service answers, by whomever it names: the service vouches for them."""
+    async def report(
+        self, assignment: BranchAssignment, result: BranchResult, keep: Keep | None = None
+    ) -> OpenAssignment | None:
+        """Hand in what a service answers, by whomever it names: the service vouches for them.
+
+        Returns the assignment that follows, if it was leased under ``keep``.
+        """
         try:
-            await self._complete(assignment, result, _vouched(assignment, result))
+            return await self._complete(assignment, result, _vouched(assignment, result), keep)
         except InvalidInput as error:
             rubbish = failure(assignment, _type_of(result), f"unusable result: {error}")
-            await self._complete(assignment, rubbish, _vouched(assignment, rubbish))
+            return await self._complete(assignment, rubbish, _vouched(assignment, rubbish), keep)
 
     async def _complete(
-        self, assignment: BranchAssignment, result: BranchResult, actor: Actor
-    ) -> None:
+        self,
+        assignment: BranchAssignment,
+        result: BranchResult,
+        actor: Actor,
+        keep: Keep | None,
+    ) -> OpenAssignment | None:
         fenced = _fenced(assignment, result)
         failures = 0
         while True:
             try:
-                return await self._complete_once(assignment, fenced, actor)
+                return await self._complete_once(assignment, fenced, actor, keep)
             except (ConcurrencyConflict, StoreBusy, StoreLocked, StoreUnavailable) as error:
                 failures += 1
                 if failures == ATTEMPTS:
@@ -76,10 +86,16 @@ class Reporting:
             await asyncio.sleep(delay)
 
     async def _complete_once(
-        self, assignment: BranchAssignment, result: BranchResult, actor: Actor
-    ) -> None:
+        self,
+        assignment: BranchAssignment,
+        result: BranchResult,
+        actor: Actor,
+        keep: Keep | None,
+    ) -> OpenAssignment | None:
         try:
-            await self._completions.complete(assignment.motion_id, result, actor)
+            _, kept = await self._completions.complete_and_keep(
+                assignment.motion_id, result, actor, keep
+            )
         except (CompletionRefused, ViolationRefused) as error:
             # Somebody else has answered, or holds the lease by now: theirs counts.
             log.warning(
@@ -88,6 +104,8 @@ class Reporting:
                 motion_id=str(assignment.motion_id),
                 reason=str(error),
             )
+            return None
+        return kept
 
 
 def _type_of(unusable: BranchResult) -> str:
@@ -99,7 +117,7 @@ def _type_of(unusable: BranchResult) -> str:
 
 
 def _fenced(assignment: BranchAssignment, result: BranchResult) -> BranchResult:
-    return replace(result, routing_id=assignment.routing_id, lease_token=assignment.lease_token)
+    return changed(result, routing_id=assignment.routing_id, lease_token=assignment.lease_token)
 
 
 def _vouched(assignment: BranchAssignment, result: BranchResult) -> Actor:

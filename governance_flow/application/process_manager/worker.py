@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from governance_flow.domain.configuration import WorkerPolicy
 
 RECONCILE_EVERY = timedelta(minutes=1)
+FOLLOW_EVERY = timedelta(milliseconds=100)
+FOLLOW_EVENTS = 1000
+"""How far a busy worker lets the read model fall behind, in time and in events."""
+
 FOLLOWED_BATCHES_MAX = 10
 """How much of the log is followed in one round, so that a growing log starves nothing else."""
 
@@ -78,6 +82,7 @@ class Worker:
         self._beating: asyncio.Task[None] | None = None
         self._seen_work = 0
         self._reconciled = clock.now() - RECONCILE_EVERY
+        self._followed = clock.now() - FOLLOW_EVERY
         self._sweep: Cursor | None = None
 
     def stop(self) -> None:
@@ -131,27 +136,41 @@ class Worker:
     async def step(self) -> tuple[bool, Head]:
         """Do one round of everything that is due; returns whether anything moved."""
         self._wake.clear()
-        moved = await self._follow()
-        moved |= await self._reconcile_sometimes()
-        head = await self._store.head()
+        await self._dispatcher.prepare()
+        moved = await self._reconcile_sometimes()
+        due = await self._assignments.due(self._dispatcher.services)
+        head = due.head
         if head.halt_epoch != (await self._pipelines.current()).halt_epoch:
             await self._pipelines.refresh()
         if not head.halted:
-            moved |= await self._agenda.attend(head)
-            moved |= await self._dispatcher.claim()
-        moved |= await self._alerting.deliver_due()
+            moved |= await self._agenda.attend(due)
+            moved |= await self._dispatcher.claim(due)
+        if due.alerts:
+            moved |= await self._alerting.deliver_due()
+        await self._follow(head, busy=moved)
         return moved, head
 
-    async def _follow(self) -> bool:
-        for batches in range(FOLLOWED_BATCHES_MAX):
-            if not await self._follower.run_once():
-                return batches > 0
-        return True
+    async def _follow(self, head: Head, *, busy: bool) -> None:
+        """Bring the read model up to the events: at once when idle, else in large batches.
+
+        Large batches cost less, because a motion that moves several times is written once.
+        Whoever asks the read model catches up first, so nobody sees that it waits.
+        """
+        now = self._clock.now()
+        behind_events = head.position - self._follower.position
+        late = now - self._followed >= FOLLOW_EVERY
+        if busy and not late and behind_events < FOLLOW_EVENTS:
+            return
+        self._followed = now
+        for _ in range(FOLLOWED_BATCHES_MAX):
+            if not await self._follower.run_once(FOLLOW_EVENTS):
+                return
 
     async def _idle(self, head: Head) -> bool:
         """Return whether nothing is due and nobody is at work."""
-        if await self._follower.run_once() or await self._store.head() != head:
-            # The rows that were looked at may not be all that the log calls for by now.
+        await self._follower.catch_up(head.position)
+        if await self._store.head() != head:
+            # What was looked at may not be all that there is by now.
             return False
         full = head.admitted >= self._pipelines.configuration.max_concurrent_motions
         kinds = [AgendaKind.APPLY] if full else [AgendaKind.APPLY, AgendaKind.ADMIT]

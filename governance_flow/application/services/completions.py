@@ -10,7 +10,6 @@ from governance_flow.application.ports.flow_orchestrator import BranchResult, Co
 from governance_flow.application.services.introductions import (
     MAX_NAME_CHARACTERS,
     metadata_field,
-    require_size,
     storable,
     text_field,
 )
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from governance_flow.application.ports.assignments import Keep, OpenAssignment
     from governance_flow.application.ports.metrics import Metrics
     from governance_flow.application.services.breaker import Breaker
     from governance_flow.application.services.motion_commands import MotionCommands
@@ -62,6 +62,16 @@ class Completions:
 
         Raises as ``FlowOrchestratorProtocol.handle_completion``.
         """
+        answer, _ = await self.complete_and_keep(motion_id, result, actor, None)
+        return _outcome(motion_id, answer)
+
+    async def complete_and_keep(
+        self, motion_id: UUID, result: BranchResult, actor: Actor, keep: Keep | None
+    ) -> tuple[Answer, OpenAssignment | None]:
+        """Handle a completion; return its answer, and what follows if ``keep`` leased that.
+
+        Raises as ``complete``.
+        """
         completion = self._completion(motion_id, result, actor)
         decided = Report()
 
@@ -77,7 +87,7 @@ class Completions:
             return Decision(record=decided.record, fence=fence)
 
         try:
-            done = await self._commands.execute(motion_id, decide, actor=actor)
+            done = await self._commands.execute(motion_id, decide, actor=actor, keep=keep)
             if decided.refusal is not None and not decided.record:
                 # Refuse only on the newest view of the motion, never on a remembered one.
                 done = await self._commands.execute(motion_id, decide, actor=actor, fresh=True)
@@ -92,8 +102,8 @@ class Completions:
             raise decided.refusal
         await self._breaker.watch(done.events)
         if decided.answer is not None:
-            return _outcome(motion_id, decided.answer)
-        return _outcome(motion_id, done.loaded.motion.latest_answer)
+            return decided.answer, None
+        return done.loaded.motion.latest_answer, done.kept
 
     def _completion(self, motion_id: UUID, result: BranchResult, actor: Actor) -> Completion:
         if result.motion_id != motion_id:
@@ -110,8 +120,7 @@ class Completions:
                     f"at most {MAX_ERROR_CHARACTERS} are allowed"
                 )
                 raise InvalidInput(msg, field="error")
-        output = metadata_field("output", result.output)
-        require_size("output", output, self._max_output_bytes)
+        output = metadata_field("output", result.output, limit_bytes=self._max_output_bytes)
         return Completion(
             branch=result.branch,
             success=result.success,

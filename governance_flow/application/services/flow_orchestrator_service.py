@@ -154,12 +154,14 @@ class FlowOrchestratorService:
         limit = self._pipelines.configuration.limits.max_motion_bytes
         require_size("motion", introduced.model_dump(mode="json"), limit)
         draft = self._motions.start(motion_id or self._new_id(), introduced)
+        motion = draft.loaded.motion
+        work = self._pipelines.operations.after(motion, self._pipelines.known)
         try:
-            await self._motions.append(draft, halt_epoch=None)
+            await self._motions.append(draft, work, halt_epoch=None)
         except ConcurrencyConflict:
-            await self._require_same(draft.loaded.motion)
-            return draft.loaded.motion.id, False
-        return draft.loaded.motion.id, True
+            await self._require_same(motion)
+            return motion.id, False
+        return motion.id, True
 
     async def _require_same(self, motion: Motion) -> None:
         """Raise MotionAlreadyExists unless the motion there was introduced just like this one."""

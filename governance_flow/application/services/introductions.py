@@ -10,6 +10,8 @@ from uuid import UUID
 from governance_flow.domain.errors import InvalidInput
 from governance_flow.domain.events import Ballot
 
+_STRICT = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+
 MAX_TITLE_CHARACTERS = 2_000
 MAX_NAME_CHARACTERS = 200
 MAX_NOTE_CHARACTERS = 10_000
@@ -98,10 +100,15 @@ def ballots_field(value: object) -> dict[str, Ballot]:
     return ballots
 
 
-def metadata_field(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping if JSON can hold it; raises InvalidInput naming it otherwise."""
+def metadata_field(
+    name: str, value: Mapping[str, Any], *, limit_bytes: int | None = None
+) -> dict[str, Any]:
+    """Return a mapping if JSON can hold it; raises InvalidInput naming it otherwise.
+
+    With ``limit_bytes`` it must not be larger, as JSON, than that.
+    """
     try:
-        encoded = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        encoded = _STRICT.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"{name} cannot be stored as JSON: {error}"
         raise InvalidInput(msg, field=name) from error
@@ -112,6 +119,8 @@ def metadata_field(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     if encoded.count("{") + encoded.count("[") > MAX_DEPTH and deeper_than(MAX_DEPTH, value):
         msg = f"{name} is nested more than {MAX_DEPTH} levels deep"
         raise InvalidInput(msg, field=name)
+    if limit_bytes is not None:
+        _require_bytes(name, len(encoded.encode()), limit_bytes)
     return dict(json.loads(encoded))
 
 
@@ -130,7 +139,10 @@ def deeper_than(levels: int, value: Any) -> bool:
 
 def require_size(name: str, value: object, limit_bytes: int) -> None:
     """Raise InvalidInput for something larger, as JSON, than the configuration allows."""
-    size = len(json.dumps(value, ensure_ascii=False).encode())
-    if size > limit_bytes:
-        msg = f"the {name} takes {size} bytes; at most {limit_bytes} are allowed (limits)"
+    _require_bytes(name, len(json.dumps(value, ensure_ascii=False).encode()), limit_bytes)
+
+
+def _require_bytes(name: str, size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        msg = f"the {name} takes {size_bytes} bytes; at most {limit_bytes} are allowed (limits)"
         raise InvalidInput(msg, field=name)

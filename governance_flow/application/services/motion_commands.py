@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from governance_flow.domain.decisions.context import Context
@@ -17,6 +17,7 @@ from governance_flow.domain.events import (
     OrchestratorError,
     Proposal,
 )
+from governance_flow.domain.frozen import changed
 from governance_flow.domain.motion import Motion
 from governance_flow.domain.next_action import AwaitPlace, next_action
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.loaded import Loaded
+    from governance_flow.application.ports.assignments import Keep, OpenAssignment
     from governance_flow.application.ports.clock import Clock, IdSource
     from governance_flow.application.ports.event_store import Fence
     from governance_flow.application.services.motions import Draft, Motions
+    from governance_flow.application.services.operations import Operations
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.events import Actor
 
@@ -58,11 +61,15 @@ Decide = Callable[[Motion, Context], Decision | None]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The motion after a command, and what was appended (nothing, if nothing followed)."""
+    """The motion after a command, and what was appended (nothing, if nothing followed).
+
+    ``kept`` is the assignment that followed, if whoever asked has leased it with the append.
+    """
 
     loaded: Loaded
     events: tuple[MotionEvent, ...]
     halted: bool
+    kept: OpenAssignment | None = None
 
 
 class MotionCommands:
@@ -70,14 +77,17 @@ class MotionCommands:
 
     def __init__(
         self,
+        *,
         motions: Motions,
         pipelines: Pipelines,
+        operations: Operations,
         clock: Clock,
         new_id: IdSource,
         max_conflicts: int,
     ) -> None:
         self._motions = motions
         self._pipelines = pipelines
+        self._operations = operations
         self._clock = clock
         self._new_id = new_id
         self._max_conflicts = max_conflicts
@@ -89,8 +99,9 @@ class MotionCommands:
         *,
         actor: Actor = SYSTEM,
         fresh: bool = False,
+        keep: Keep | None = None,
     ) -> Done:
-        """Carry out one command.
+        """Carry out one command; ``keep`` leases what follows to whoever asks, if it can be.
 
         Raises UnknownMotion, whatever ``decide`` raises, CapacityReached when an admission
         finds no place, and ConcurrencyConflict after too many lost races.
@@ -106,13 +117,16 @@ class MotionCommands:
             if decision is None:
                 return Done(loaded, (), pipeline.halted)
             draft = await self._draft(loaded, decision, ctx)
-            if not draft.events:
+            events = draft.events
+            if not events:
                 return Done(loaded, (), pipeline.halted)
-            if any(isinstance(event, MotionRouted) for event in draft.events):
+            if any(isinstance(event, MotionRouted) for event in events):
                 await self._pipelines.adopt()
+            work = self._operations.after(draft.loaded.motion, pipeline, events, keep)
             try:
                 done = await self._motions.append(
                     draft,
+                    work,
                     halt_epoch=pipeline.halt_epoch,
                     capacity=ctx.rules.max_concurrent_motions,
                     fence=decision.fence,
@@ -122,7 +136,8 @@ class MotionCommands:
             except HaltEpochMoved:
                 await self._pipelines.refresh()
                 continue
-            return Done(done, draft.events, pipeline.halted)
+            kept = work.assignment if work.keep else None
+            return Done(done, events, pipeline.halted, kept)
         msg = f"motion {motion_id} moved {self._max_conflicts} times in a row; try again"
         raise ConcurrencyConflict(msg, motion_id=motion_id)
 
@@ -143,7 +158,7 @@ class MotionCommands:
         if ctx.pipeline.halted:
             return draft
         if decision.record:
-            ctx = replace(ctx, causation_id=decision.record[0].event_id)
+            ctx = changed(ctx, causation_id=decision.record[0].event_id)
         proposals = decision.follow_up(draft.loaded.motion, ctx)
 
         def on_witness_failure(motion: Motion, message: str) -> OrchestratorError:

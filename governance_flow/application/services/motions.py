@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import structlog
 
 from governance_flow.application.loaded import Loaded
-from governance_flow.application.ports.event_store import Append
+from governance_flow.application.ports.event_store import Append, Made
 from governance_flow.application.ports.snapshots import SNAPSHOT_EVERY
 from governance_flow.application.services.introductions import id_field
 from governance_flow.domain.errors import (
+    CorruptStream,
     GovernanceFlowError,
     StoreError,
     UnknownMotion,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
+    from governance_flow.application.ports.assignments import WorkChange
     from governance_flow.application.ports.event_store import (
         CommittedEvent,
         EventStore,
@@ -53,9 +56,14 @@ class Draft:
 
     base_version: int
     loaded: Loaded
-    events: tuple[MotionEvent, ...] = ()
     stored: tuple[StoredEvent, ...] = ()
+    made: tuple[Made, ...] = ()
     admitted_delta: int = 0
+
+    @property
+    def events(self) -> tuple[MotionEvent, ...]:
+        """The events themselves."""
+        return tuple(made.event for made in self.made)
 
 
 class Motions:
@@ -111,6 +119,22 @@ class Motions:
         rest = await self._store.read_stream(motion_id, after_version=after)
         return self.fold(known, rest)
 
+    async def prefetch(self, motion_ids: Sequence[UUID]) -> None:
+        """Read, in one go, those of the motions that are not kept; what cannot be read is left.
+
+        Loading one of them says what is wrong with it.
+        """
+        missing = [motion_id for motion_id in motion_ids if motion_id not in self._kept]
+        if len(missing) < 2:  # noqa: PLR2004 - one can as well be read when it is needed
+            return
+        streams: dict[UUID, list[CommittedEvent]] = {}
+        for stored in await self._store.read_streams(missing):
+            streams.setdefault(cast("UUID", stored.originator_id), []).append(stored)
+        for events in streams.values():
+            with suppress(CorruptStream):
+                if loaded := self.fold(None, events):
+                    self._remember(loaded)
+
     def forget(self, motion_id: UUID) -> None:
         """Drop what is kept of a motion, because it has proved stale."""
         self._kept.pop(motion_id, None)
@@ -130,7 +154,7 @@ class Motions:
         stored = self._mapper.to_stored(motion_id, 1, introduced)
         motion = evolve(None, introduced, motion_id)
         chain = extend_chain(WitnessChain(), introduced, stored)
-        return Draft(0, Loaded(motion, chain), (introduced,), (stored,))
+        return Draft(0, Loaded(motion, chain), (stored,), (Made(introduced, motion),))
 
     def draft(self, loaded: Loaded, record: Sequence[MotionEvent] = ()) -> Draft:
         """Draft what was reported or decided, which needs no witness."""
@@ -169,12 +193,16 @@ class Motions:
     async def append(
         self,
         draft: Draft,
+        work: WorkChange,
         *,
         halt_epoch: int | None,
         capacity: int | None = None,
         fence: Fence | None = None,
     ) -> Loaded:
-        """Commit a draft and return the motion as it stands then; raises as EventStore.append."""
+        """Commit a draft and what changes with it in the operational rows.
+
+        Returns the motion as it stands then; raises as EventStore.append.
+        """
         append = Append(
             stream_id=draft.loaded.motion.id,
             expected_version=draft.base_version,
@@ -183,6 +211,8 @@ class Motions:
             admitted_delta=draft.admitted_delta,
             capacity=capacity,
             fence=fence,
+            work=work,
+            made=draft.made,
         )
         try:
             await self._store.append(append)
@@ -209,12 +239,12 @@ class Motions:
         delta = draft.admitted_delta
         if isinstance(event, TransitionWitnessed):
             delta += admitted_delta(event.from_state, event.to_state)
-        return replace(
-            draft,
-            loaded=Loaded(motion, chain),
-            events=(*draft.events, event),
-            stored=(*draft.stored, stored),
-            admitted_delta=delta,
+        return Draft(
+            draft.base_version,
+            Loaded(motion, chain),
+            (*draft.stored, stored),
+            (*draft.made, Made(event, motion)),
+            delta,
         )
 
     def _remember(self, loaded: Loaded) -> None:

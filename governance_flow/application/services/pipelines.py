@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, TypedDict, cast
 
 import structlog
 from pydantic import ValidationError
 
 from governance_flow.application.ports.event_store import Append, HaltSwitch
+from governance_flow.application.services.operations import Operations
 from governance_flow.domain.configuration import FlowConfiguration
 from governance_flow.domain.errors import ConcurrencyConflict, Refused
 from governance_flow.domain.events import (
@@ -21,7 +23,7 @@ from governance_flow.domain.events import (
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -53,15 +55,18 @@ class Pipelines:
         clock: Clock,
         new_id: IdSource,
         configuration: FlowConfiguration,
+        sinks: Sequence[str],
     ) -> None:
         self._store = store
         self._mapper = mapper
         self._clock = clock
         self._new_id = new_id
+        self.operations = Operations(sinks, self.rules)
         self._max_conflicts = configuration.limits.max_append_conflicts
         self._pipeline = Pipeline()
         self._known = False
         self._adopted = False
+        self._adopting = asyncio.Lock()
         self.configuration = configuration
         self.digest = configuration.digest()
         self._configurations = {self.digest: configuration}
@@ -126,9 +131,12 @@ class Pipelines:
 
         Called before a routing refers to it; once done, it costs nothing.
         """
-        if self._adopted:
-            return
+        async with self._adopting:
+            if not self._adopted:
+                await self._adopt()
+                self._adopted = True
 
+    async def _adopt(self) -> None:
         def decide(pipeline: Pipeline) -> PipelineEvent | None:
             if pipeline.configuration == self.digest:
                 return None
@@ -139,7 +147,6 @@ class Pipelines:
             )
 
         await self.record(decide)
-        self._adopted = True
 
     async def halt(self, by: Actor, reason: str) -> bool:
         """Halt the pipeline; returns False if it was halted already."""
@@ -172,10 +179,15 @@ class Pipelines:
             if event is None:
                 return False
             stored = self._mapper.to_stored(PIPELINE_ID, pipeline.version + 1, event)
+            append = Append(
+                PIPELINE_ID,
+                pipeline.version,
+                (stored,),
+                halt_switch=halt_switch,
+                work=self.operations.after_pipeline(pipeline, event),
+            )
             try:
-                await self._store.append(
-                    Append(PIPELINE_ID, pipeline.version, (stored,), halt_switch=halt_switch)
-                )
+                await self._store.append(append)
             except ConcurrencyConflict:
                 continue
             await self.refresh()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from governance_flow.application.ports.assignments import Keep
     from governance_flow.application.services.breaker import Breaker
     from governance_flow.application.services.motion_commands import MotionCommands
     from governance_flow.domain.decisions.context import Context
@@ -26,9 +27,11 @@ class Processing:
         self._commands = commands
         self._breaker = breaker
 
-    async def process(self, motion_id: UUID, *, fresh: bool = False) -> Done:
+    async def process(
+        self, motion_id: UUID, *, fresh: bool = False, keep: Keep | None = None
+    ) -> Done:
         """Do it in one append, or nothing. Raises CapacityReached if it waits for a place."""
-        done = await self._commands.execute(motion_id, _decide, fresh=fresh)
+        done = await self._commands.execute(motion_id, _decide, fresh=fresh, keep=keep)
         await self._breaker.watch(done.events)
         return done
 

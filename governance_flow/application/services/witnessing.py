@@ -6,6 +6,7 @@ import asyncio
 import traceback
 from typing import TYPE_CHECKING
 
+from governance_flow.application.begun import Begun
 from governance_flow.application.ports.knight_witness import WitnessStatement
 from governance_flow.application.services.introductions import made_storable
 from governance_flow.domain.errors import WitnessFailed
@@ -31,8 +32,12 @@ class Witnessing:
         """Return a statement that binds ``request``; raises WitnessFailed otherwise."""
         limit = asyncio.timeout(self._timeout_seconds)
         try:
-            async with limit:
-                answer: object = await self._knight.witness(request)
+            begun: Begun[object] = Begun(self._knight.witness(request))
+            if begun.done:
+                answer = begun.result
+            else:
+                async with limit:
+                    answer = await begun
         except KeyboardInterrupt:
             raise
         except WitnessFailed as error:

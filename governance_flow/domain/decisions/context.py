@@ -36,7 +36,7 @@ class Envelope(TypedDict):
     timestamp: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """Time, identity and rules, handed in so that decisions stay pure.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -32,6 +31,7 @@ from governance_flow.domain.events import (
     Proposal,
     ViolationWitnessed,
 )
+from governance_flow.domain.frozen import changed
 from governance_flow.domain.states import (
     OWNER_PURPOSE,
     RETURN_TO,
@@ -120,7 +120,7 @@ def _advance(
 
 
 def _after_completion(motion: Motion, ctx: Context, done: BranchCompleted) -> Proposals:
-    ctx = replace(ctx, actor=done.actor)
+    ctx = changed(ctx, actor=done.actor)
     if not done.success:
         return _after_failure(motion, ctx, done)
     match done.purpose:
@@ -235,11 +235,11 @@ def _after_violation(motion: Motion, ctx: Context, refused: ViolationWitnessed) 
 
 
 def _resolve(motion: Motion, ctx: Context, resolved: EscalationResolved) -> Proposals:
-    ctx = replace(ctx, actor=resolved.actor, causation_id=resolved.event_id)
+    ctx = changed(ctx, actor=resolved.actor, causation_id=resolved.event_id)
     decision = resolved.decision
     match decision:
         case Resolution.RETRY | Resolution.TAKE_UP:
-            return proceed(replace(motion, resolution=None), ctx)
+            return proceed(changed(motion, resolution=None), ctx)
         case Resolution.RETURN:
             reason = resolved.notes or f"returned by {resolved.actor.id}"
             return send_back(motion, ctx, reason, resolved.event_id)

@@ -16,7 +16,12 @@ from governance_flow.infrastructure.database.base import AnyDatabase, StoreTrans
 
 _PACKAGE = "governance_flow.infrastructure"
 
-_FILES = ("0001_events.sql", "0002_operations.sql", "0003_snapshots.sql")
+_FILES = (
+    "0001_events.sql",
+    "0002_operations.sql",
+    "0003_snapshots.sql",
+    "0004_free_assignments.sql",
+)
 
 APPLICATION_ID = 0x47464C57
 """Marks an SQLite file as ours: "GFLW"."""

@@ -1,17 +1,5 @@
 -- The agenda: what the process manager itself must do. `:now_us` is always the store's clock.
 
--- name: set_item
--- Puts an item on the agenda, in place of what was there for its motion.
-INSERT INTO agenda (motion_id, kind, due_us, order_us)
-VALUES (:motion_id, :kind, :due_us, :order_us)
-ON CONFLICT (motion_id) DO UPDATE
-   SET kind = excluded.kind, due_us = excluded.due_us, order_us = excluded.order_us,
-       lease_expires_at_us = NULL;
-
--- name: clear_item
--- Takes what is there for a motion off the agenda.
-DELETE FROM agenda WHERE motion_id = :motion_id;
-
 -- name: claim_items (postgres)
 -- Leases the first due items, in their order; for each kind the index is walked from its start,
 -- no further than needed. Those that another claim has locked are passed over.

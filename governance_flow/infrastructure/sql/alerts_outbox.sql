@@ -1,11 +1,5 @@
 -- Alerts on their way out. `:now_us` is always the store's clock.
 
--- name: add_alert
--- Adds an alert for a sink, unless it is there.
-INSERT INTO alerts_outbox (alert_id, sink, body, created_us, due_us, attempts)
-VALUES (:alert_id, :sink, :body, :created_us, :due_us, :attempts)
-ON CONFLICT (alert_id, sink) DO NOTHING;
-
 -- name: claim_alerts (postgres)
 -- Leases the alerts that have been due for longest.
 UPDATE alerts_outbox

@@ -1,31 +1,8 @@
 -- Assignments: open routings and their leases. `:now_us` is always the store's clock.
 
--- name: open_assignment
--- Adds a routing; one that is there is updated, but for its lease and its age.
-INSERT INTO assignments (
-    routing_id, motion_id, service, state, purpose, attempt,
-    not_before_us, deadline_us, attempt_timeout_seconds, opened_at_us)
-VALUES (
-    :routing_id, :motion_id, :service, :state, :purpose, :attempt,
-    :not_before_us, :deadline_us, :attempt_timeout_seconds, :opened_at_us)
-ON CONFLICT (routing_id) DO UPDATE
-   SET motion_id = excluded.motion_id, service = excluded.service, state = excluded.state,
-       purpose = excluded.purpose, attempt = excluded.attempt,
-       not_before_us = excluded.not_before_us, deadline_us = excluded.deadline_us,
-       attempt_timeout_seconds = excluded.attempt_timeout_seconds;
-
 -- name: close_assignment
 -- Removes a routing, held or not.
 DELETE FROM assignments WHERE routing_id = :routing_id;
-
--- name: close_for_motion
--- Removes every routing of a motion but one.
-DELETE FROM assignments
- WHERE motion_id = :motion_id AND routing_id <> :except_routing_id;
-
--- name: shift_deadlines
--- Moves every deadline: they stood still for so long.
-UPDATE assignments SET deadline_us = deadline_us + :by_us WHERE deadline_us IS NOT NULL;
 
 -- name: next_lease_token (postgres)
 -- A fencing token that was never given out before.
@@ -36,58 +13,151 @@ SELECT nextval('lease_tokens');
 UPDATE lease_tokens SET last_token = last_token + 1 RETURNING last_token;
 
 -- name: claim (postgres)
--- Leases the assignments of these services that were due first. Those that another claim has
--- locked are passed over; for each service the index is walked from its start, no further than needed.
-UPDATE assignments AS a
-   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
-       lease_losses = a.lease_losses + (a.lease_owner IS NOT NULL)::integer
- WHERE a.routing_id IN (
-    SELECT free.routing_id
+-- Leases the assignments of these services that were due first: those that are free, for each
+-- service from the start of its index, and those whose lease has run out. What another claim has
+-- locked is passed over.
+WITH free AS (
+    SELECT found.routing_id, found.not_before_us
       FROM unnest(:services::text[]) AS served (service)
      CROSS JOIN LATERAL (
         SELECT c.routing_id, c.not_before_us
           FROM assignments c
          WHERE c.service = served.service AND c.not_before_us <= :now_us
-           AND c.delegated_until_us IS NULL
-           AND (c.lease_expires_at_us IS NULL OR c.lease_expires_at_us <= :now_us)
+           AND c.lease_owner IS NULL AND c.delegated_until_us IS NULL
          ORDER BY c.not_before_us, c.routing_id
          LIMIT :limit
-           FOR UPDATE SKIP LOCKED) AS free
-     ORDER BY free.not_before_us, free.routing_id
+           FOR UPDATE SKIP LOCKED) AS found
+), lapsed AS (
+    SELECT c.routing_id, c.not_before_us
+      FROM assignments c
+     WHERE c.lease_expires_at_us IS NOT NULL AND c.lease_expires_at_us <= :now_us
+       AND c.not_before_us <= :now_us AND c.service = ANY (:services::text[])
+     ORDER BY c.lease_expires_at_us
+     LIMIT :limit
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE assignments AS a
+   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
+       lease_losses = a.lease_losses + (a.lease_owner IS NOT NULL)::integer
+ WHERE a.routing_id IN (
+    SELECT due.routing_id
+      FROM (SELECT * FROM free UNION ALL SELECT * FROM lapsed) AS due
+     ORDER BY due.not_before_us, due.routing_id
      LIMIT :limit)
 RETURNING a.routing_id, a.motion_id, a.service, a.state, a.purpose, a.attempt, a.not_before_us,
           a.deadline_us, a.attempt_timeout_seconds, a.opened_at_us,
           a.lease_owner, a.lease_token, a.lease_expires_at_us, a.lease_losses;
 
 -- name: claim (sqlite)
--- Leases the assignments of these services that were due first; for each service the index is
--- walked from its start, no further than needed.
+-- Leases the assignments of these services that were due first: those that are free, for each
+-- service from the start of its index, and those whose lease has run out.
 UPDATE assignments
    SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
        lease_losses = lease_losses + (lease_owner IS NOT NULL)
  WHERE routing_id IN (
-    SELECT free.routing_id
-      FROM json_each(:services) AS served
-      JOIN assignments AS free ON free.routing_id IN (
-        SELECT c.routing_id
-          FROM assignments c
-         WHERE c.service = served.value AND c.not_before_us <= :now_us
-           AND c.delegated_until_us IS NULL
-           AND (c.lease_expires_at_us IS NULL OR c.lease_expires_at_us <= :now_us)
-         ORDER BY c.not_before_us, c.routing_id
-         LIMIT :limit)
-     ORDER BY free.not_before_us, free.routing_id
+    SELECT due.routing_id FROM (
+        SELECT free.routing_id, free.not_before_us
+          FROM json_each(:services) AS served
+          JOIN assignments AS free ON free.routing_id IN (
+            SELECT c.routing_id
+              FROM assignments c
+             WHERE c.service = served.value AND c.not_before_us <= :now_us
+               AND c.lease_owner IS NULL AND c.delegated_until_us IS NULL
+             ORDER BY c.not_before_us, c.routing_id
+             LIMIT :limit)
+        UNION ALL
+        SELECT lapsed.routing_id, lapsed.not_before_us
+          FROM assignments AS lapsed
+         WHERE lapsed.lease_expires_at_us IS NOT NULL AND lapsed.lease_expires_at_us <= :now_us
+           AND lapsed.not_before_us <= :now_us
+           AND lapsed.service IN (SELECT value FROM json_each(:services))
+        ) AS due
+     ORDER BY due.not_before_us, due.routing_id
      LIMIT :limit)
 RETURNING routing_id, motion_id, service, state, purpose, attempt, not_before_us,
           deadline_us, attempt_timeout_seconds, opened_at_us,
           lease_owner, lease_token, lease_expires_at_us, lease_losses;
 
+-- name: due_now (postgres)
+-- The head row, and whether there is anything to be done now, of each kind.
+SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
+       EXISTS (
+        SELECT FROM unnest(:services::text[]) AS served (service)
+         CROSS JOIN LATERAL (
+            SELECT 1 FROM assignments a
+             WHERE a.service = served.service AND a.not_before_us <= :now_us
+               AND a.lease_owner IS NULL AND a.delegated_until_us IS NULL
+             LIMIT 1) AS found)
+       OR EXISTS (
+        SELECT FROM assignments a
+         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us),
+       EXISTS (
+        SELECT FROM agenda g
+         WHERE g.kind = 'apply' AND g.due_us <= :now_us
+           AND (g.lease_expires_at_us IS NULL OR g.lease_expires_at_us <= :now_us)),
+       EXISTS (SELECT FROM agenda g WHERE g.kind = 'admit' AND g.due_us <= :now_us)
+       AND NOT EXISTS (
+        SELECT FROM agenda g
+         WHERE g.lease_expires_at_us IS NOT NULL AND g.lease_expires_at_us > :now_us
+           AND g.kind = 'admit'),
+       EXISTS (
+        SELECT FROM assignments a
+         WHERE a.deadline_us IS NOT NULL AND a.deadline_us <= :now_us),
+       EXISTS (
+        SELECT FROM assignments a
+         WHERE a.delegated_until_us IS NOT NULL AND a.delegated_until_us <= :now_us),
+       EXISTS (SELECT FROM alerts_outbox o WHERE o.due_us <= :now_us)
+  FROM head h;
+
+-- name: due_now (sqlite)
+-- The head row, and whether there is anything to be done now, of each kind.
+SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
+       EXISTS (
+        SELECT 1 FROM json_each(:services) AS served
+         CROSS JOIN assignments AS a
+         WHERE a.service = served.value AND a.not_before_us <= :now_us
+           AND a.lease_owner IS NULL AND a.delegated_until_us IS NULL)
+       OR EXISTS (
+        SELECT 1 FROM assignments AS a
+         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us),
+       EXISTS (
+        SELECT 1 FROM agenda AS g
+         WHERE g.kind = 'apply' AND g.due_us <= :now_us
+           AND (g.lease_expires_at_us IS NULL OR g.lease_expires_at_us <= :now_us)),
+       EXISTS (SELECT 1 FROM agenda AS g WHERE g.kind = 'admit' AND g.due_us <= :now_us)
+       AND NOT EXISTS (
+        SELECT 1 FROM agenda AS g
+         WHERE g.lease_expires_at_us IS NOT NULL AND g.lease_expires_at_us > :now_us
+           AND g.kind = 'admit'),
+       EXISTS (
+        SELECT 1 FROM assignments AS a
+         WHERE a.deadline_us IS NOT NULL AND a.deadline_us <= :now_us),
+       EXISTS (
+        SELECT 1 FROM assignments AS a
+         WHERE a.delegated_until_us IS NOT NULL AND a.delegated_until_us <= :now_us),
+       EXISTS (SELECT 1 FROM alerts_outbox AS o WHERE o.due_us <= :now_us)
+  FROM head AS h;
+
+-- name: release_all
+-- Ends every lease of one owner.
+UPDATE assignments
+   SET lease_owner = NULL, lease_expires_at_us = NULL
+ WHERE lease_expires_at_us IS NOT NULL AND lease_owner = :owner;
+
 -- name: extend_lease (postgres)
 -- Lets leases run on; tells which of them are still held.
+WITH held AS (
+    SELECT a.routing_id
+      FROM unnest(:routing_ids::uuid[], :tokens::bigint[]) AS h (routing_id, token)
+      JOIN assignments a
+        ON a.routing_id = h.routing_id AND a.lease_token = h.token AND a.lease_owner IS NOT NULL
+     ORDER BY a.routing_id
+       FOR UPDATE OF a
+)
 UPDATE assignments AS a
    SET lease_expires_at_us = :lease_expires_at_us
-  FROM unnest(:routing_ids::uuid[], :tokens::bigint[]) AS held (routing_id, token)
- WHERE a.routing_id = held.routing_id AND a.lease_token = held.token AND a.lease_owner IS NOT NULL
+  FROM held
+ WHERE a.routing_id = held.routing_id
 RETURNING a.routing_id;
 
 -- name: extend_lease (sqlite)

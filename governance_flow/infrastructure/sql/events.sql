@@ -52,6 +52,20 @@ SELECT stream_id, stream_version, topic, state, position, committed_at_us
  ORDER BY stream_version
  LIMIT :limit;
 
+-- name: read_streams (postgres)
+-- The events of several streams, of each in order of version.
+SELECT stream_id, stream_version, topic, state, position, committed_at_us
+  FROM events
+ WHERE stream_id = ANY (:stream_ids::uuid[])
+ ORDER BY stream_id, stream_version;
+
+-- name: read_streams (sqlite)
+-- The events of several streams, of each in order of version.
+SELECT stream_id, stream_version, topic, state, position, committed_at_us
+  FROM events
+ WHERE stream_id IN (SELECT value FROM json_each(:stream_ids))
+ ORDER BY stream_id, stream_version;
+
 -- name: read_stream_backwards
 -- The events of one stream, the latest first.
 SELECT stream_id, stream_version, topic, state, position, committed_at_us

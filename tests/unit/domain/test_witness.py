@@ -141,7 +141,7 @@ def test_a_statement_about_the_request_binds_it() -> None:
     request = asked()
     statement = WitnessStatement.about(request, "Sir Gawain ☃")
     statement.require_binding(request)
-    assert statement.body() == {**request.binding(), "witness": "Sir Gawain ☃"}
+    assert statement.body() == {**request.binding, "witness": "Sir Gawain ☃"}
 
 
 def test_canonical_json_is_sorted_dense_and_leaves_letters_as_they_are() -> None:
@@ -188,7 +188,7 @@ def test_a_statement_about_anything_else_does_not_bind(field: str) -> None:
 
 
 def test_every_field_of_a_statement_is_tried_above() -> None:
-    assert set(OTHER_REQUESTS) == set(asked().binding())
+    assert set(OTHER_REQUESTS) == set(asked().binding)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_no_part_of_a_field_may_differ(part: Callable[[WitnessRequest], WitnessR
 @pytest.mark.parametrize("field", [*OTHER_REQUESTS, "extra"])
 def test_no_field_may_be_missing_or_added(field: str) -> None:
     request = asked()
-    body = {**request.binding(), "witness": "sir test"}
+    body = {**request.binding, "witness": "sir test"}
     if field == "extra":
         body[field] = None
     else:
@@ -224,9 +224,9 @@ def test_no_field_may_be_missing_or_added(field: str) -> None:
 def test_a_statement_names_its_witness(witness: Any) -> None:
     request = asked()
     with pytest.raises(WitnessFailed, match="does not name its witness"):
-        statement_of({**request.binding(), "witness": witness}).require_binding(request)
+        statement_of({**request.binding, "witness": witness}).require_binding(request)
     with pytest.raises(WitnessFailed, match="does not name its witness"):
-        statement_of(request.binding()).require_binding(request)
+        statement_of(request.binding).require_binding(request)
 
 
 def test_one_and_true_and_a_key_said_twice_are_told_apart() -> None:

@@ -50,19 +50,19 @@ def forging(**changes: Any) -> Any:
     """Bear witness to something that is not quite what was asked."""
 
     def forge(request: WitnessRequest) -> WitnessStatement:
-        body = {**request.binding(), "witness": "sir forge", **changes}
+        body = {**request.binding, "witness": "sir forge", **changes}
         return WitnessStatement(f"{STATEMENT_HEADER}\n{canonical_json(body)}\n")
 
     return forge
 
 
 def spaced(request: WitnessRequest) -> WitnessStatement:
-    body = json.dumps({**request.binding(), "witness": "sir lax"})
+    body = json.dumps({**request.binding, "witness": "sir lax"})
     return WitnessStatement(f"{STATEMENT_HEADER}\n{body}\n")
 
 
 def strange_keys(request: WitnessRequest) -> WitnessStatement:
-    body = {**request.binding(), "witness": "sir odd", "\ud800\x00" * 10_000: 1}
+    body = {**request.binding, "witness": "sir odd", "\ud800\x00" * 10_000: 1}
     return WitnessStatement(f"{STATEMENT_HEADER}\n{json.dumps(body)}\n")
 
 

@@ -1,0 +1,108 @@
+"""What appends change in the operational rows, written in the transaction that appends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from governance_flow.application.ports.assignments import (
+    AgendaItem,
+    Keep,
+    OpenAssignment,
+    OutboxAlert,
+    WorkChange,
+)
+from governance_flow.application.ports.database import Dialect
+from governance_flow.application.queries import load_queries
+from governance_flow.application.times import seconds_to_us
+from governance_flow.infrastructure.database.base import StoreTransaction
+from governance_flow.infrastructure.database.hints import Channel
+
+
+class WorkChanges:
+    """Writes the changes of a whole group with one statement for each kind of row."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._sql = load_queries("governance_flow.infrastructure", "sql/work_changes.sql", dialect)
+
+    def apply(self, tx: StoreTransaction, changes: Sequence[WorkChange]) -> None:
+        """Make the rows say what the changes call for, no later than at the commit.
+
+        Of several changes to one motion the last counts.
+        """
+        later_us = sum(change.deadlines_later_us for change in changes)
+        if later_us:
+            # First: what is opened in this transaction has the time added already.
+            tx.at_commit(self._sql.shift_deadlines, {"by_us": later_us})
+        self._move(tx, {c.motion_id: c for c in changes if c.motion_id is not None}.values())
+        alerts = [_alert(alert) for change in changes for alert in change.alerts]
+        if alerts:
+            tx.at_commit(self._sql.add_alerts, {"rows": json.dumps(alerts)})
+            tx.announce(Channel.WORK)
+
+    def _move(self, tx: StoreTransaction, changes: Iterable[WorkChange]) -> None:
+        """Let each motion stand where it belongs, and nowhere else."""
+        replaced = []
+        opened = []
+        cleared = []
+        items = []
+        for change in changes:
+            motion_id = str(change.motion_id)
+            row = change.assignment
+            routing_id = None if row is None else str(row.routing_id)
+            replaced.append({"motion_id": motion_id, "routing_id": routing_id})
+            if row is not None:
+                opened.append(_assignment(row, change.keep, tx.now_us()))
+                if change.keep is None:
+                    tx.announce(Channel.WORK)
+            if change.item is None:
+                cleared.append(motion_id)
+            else:
+                items.append(_item(change.item))
+                tx.announce(Channel.WORK)
+        if replaced:
+            tx.at_commit(self._sql.close_replaced, {"changes": json.dumps(replaced)})
+        if opened:
+            tx.at_commit(self._sql.open_assignments, {"rows": json.dumps(opened)})
+        if cleared:
+            tx.at_commit(self._sql.clear_agenda, {"motion_ids": json.dumps(cleared)})
+        if items:
+            tx.at_commit(self._sql.set_agenda, {"rows": json.dumps(items)})
+
+
+def _assignment(row: OpenAssignment, keep: Keep | None, now_us: int) -> dict[str, object]:
+    return {
+        "routing_id": str(row.routing_id),
+        "motion_id": str(row.motion_id),
+        "service": row.service,
+        "state": row.state,
+        "purpose": row.purpose,
+        "attempt": row.attempt,
+        "not_before_us": row.not_before_us,
+        "deadline_us": row.deadline_us,
+        "attempt_timeout_seconds": row.attempt_timeout_seconds,
+        "opened_at_us": row.opened_at_us,
+        "lease_owner": keep.owner if keep else None,
+        "lease_token": keep.token if keep else 0,
+        "lease_expires_at_us": now_us + seconds_to_us(keep.lease_seconds) if keep else None,
+    }
+
+
+def _item(item: AgendaItem) -> dict[str, object]:
+    return {
+        "motion_id": str(item.motion_id),
+        "kind": item.kind.value,
+        "due_us": item.due_us,
+        "order_us": item.order_us,
+    }
+
+
+def _alert(alert: OutboxAlert) -> dict[str, object]:
+    return {
+        "alert_id": alert.alert_id,
+        "sink": alert.sink,
+        "body": alert.body,
+        "created_us": alert.created_us,
+        "due_us": alert.due_us,
+        "attempts": alert.attempts,
+    }

@@ -1,0 +1,98 @@
+"""Whole motions per second: from the docket through all seven steps to the end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from governance_flow.application.ports.flow_orchestrator import GovernanceState
+from scripts.bench.child import children, run_part, wait_for_go
+from scripts.bench.noop import Nothing, introduce, opened
+from scripts.bench.results import Results
+from scripts.bench.scale import Scale
+from scripts.bench.stores import NAMES, Stores
+
+
+class NotDone(Exception):
+    """A run did not bring every motion to its end: its figures mean nothing."""
+
+
+def measure(results: Results, stores: Stores, scale: Scale, kind: str, processes: int) -> None:
+    """Drive motions with so many worker processes on one fresh store.
+
+    The motions wait in the docket, introduced by another process. The time runs from the word to
+    go until every worker has found nothing more to do and has seen a status that shows all motions
+    acknowledged and the read model at the head of the log.
+    """
+    orders = {"motions": scale.motions, "in_flight": scale.in_flight}
+    with stores.fresh(kind) as address:
+        seconds = run_part(f"{__name__}:fill", address=address, **orders)["seconds"]
+        with children(
+            f"{__name__}:work", [{"address": address, **orders}] * processes
+        ) as workers:
+            for worker in workers:
+                worker.is_ready()
+            started = time.perf_counter()
+            for worker in workers:
+                worker.go()
+            answers = [worker.answer() for worker in workers]
+            elapsed = time.perf_counter() - started
+    events = max(answer["position"] for answer in answers) - scale.motions
+    _record(results, scale, kind, processes, elapsed, seconds, events)
+    shares = sorted(answer["performed"] for answer in answers)
+    if processes > 1:
+        results.add(
+            f"motions.{kind}.{processes}.least_share",
+            f"share of the idlest of {processes} workers, {NAMES[kind]}",
+            "%",
+            100 * shares[0] / sum(shares),
+        )
+
+
+def _record(  # noqa: PLR0913 - what one run yields
+    results: Results,
+    scale: Scale,
+    kind: str,
+    processes: int,
+    elapsed: float,
+    introducing: float,
+    events: int,
+) -> None:
+    key, store = f"motions.{kind}.{processes}", NAMES[kind]
+    who = "1 worker" if processes == 1 else f"{processes} workers"
+    results.add(key, f"whole motions, {store}, {who}", "motions/s", scale.motions / elapsed)
+    if processes == 1:
+        both = scale.motions / (elapsed + introducing)
+        results.add(
+            f"{key}.introduced", f"  the same, introduction included, {store}", "motions/s", both
+        )
+        results.add(
+            f"{key}.introducing", f"  introduction alone, {store}", "motions/s",
+            scale.motions / introducing,
+        )  # fmt: skip
+        results.add(f"{key}.events", f"  events appended, {store}", "events/s", events / elapsed)
+
+
+async def fill(address: str, motions: int, in_flight: int) -> dict[str, float]:
+    """Introduce motions into an empty store (in a process of its own)."""
+    async with opened(address, in_flight) as flow:
+        started = time.perf_counter()
+        await introduce(flow, motions)
+        return {"seconds": time.perf_counter() - started}
+
+
+async def work(address: str, motions: int, in_flight: int) -> dict[str, Any]:
+    """Work until nothing is left to do (in a process of its own)."""
+    service = Nothing()
+    async with opened(address, in_flight, service) as flow:
+        wait_for_go()
+        await flow.worker.run_until_idle()
+        status = await flow.orchestrator.get_pipeline_status()
+        head = (await flow.store.head()).position
+        acknowledged = status.motions_by_state.get(GovernanceState.ACKNOWLEDGED, 0)
+        if acknowledged != motions or status.position != head or status.lag.events:
+            raise NotDone(
+                f"{acknowledged} of {motions} motions acknowledged, the read model at "
+                f"{status.position} of {head}, {status.lag.events} behind"
+            )
+        return {"position": head, "performed": service.calls}

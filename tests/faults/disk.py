@@ -1,0 +1,104 @@
+"""A disk with no room left under an SQLite file: nothing is lost, and work goes on afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from tests.faults.stage import Stage
+
+LIMIT_BYTES_MAX = 200_000
+"""A limit below the size that the write-ahead log has by then or soon will have."""
+
+DISK_BYTES = 12_000_000
+CHUNK_BYTES = 4096
+LINES_MAX = 40
+
+
+class Impossible(Exception):
+    """This fault cannot be made on this machine; the message says why."""
+
+
+async def limit_files(stage: Stage, times: int) -> None:
+    """Let files grow no further for the workers, but for nobody else, and then again."""
+    await stage.start_all(2)
+    for _ in range(times):
+        await stage.introduce(stage.rng.randint(2, 5))
+        await stage.lines_more(stage.rng.randint(1, LINES_MAX))
+        for workman in stage.workers:
+            workman.tell("limit", bytes=stage.rng.randrange(LIMIT_BYTES_MAX))
+        await _introduce_until_noticed(stage)
+        for workman in stage.workers:
+            workman.tell("limit", bytes=None)
+        await stage.rest()
+
+
+async def _introduce_until_noticed(stage: Stage) -> None:
+    """Introduce motions, which still can be, until a worker has failed to record something."""
+    before = failures(stage)
+    while failures(stage) == before:
+        await stage.introduce(2)
+        await stage.until(partial(_failed_or_rests, stage, before), "a worker ran out of room")
+
+
+async def fill_disk(stage: Stage, times: int) -> None:
+    """Fill the file system the store is on, and make room again."""
+    ballast = Path(stage.flow.address.removeprefix("sqlite:///")).parent / "ballast"
+    await stage.start_all(2)
+    for _ in range(times):
+        await stage.introduce(stage.rng.randint(2, 5))
+        await stage.lines_more(stage.rng.randint(1, LINES_MAX))
+        before = failures(stage)
+        stage.calm.clear()
+        try:
+            _fill(ballast)
+            await stage.until(partial(_failed_or_rests, stage, before), "the disk is full")
+        finally:
+            ballast.unlink()
+            stage.calm.set()
+        await stage.rest()
+
+
+def failures(stage: Stage) -> int:
+    """Return how often the store has failed a worker."""
+    return sum(
+        line["said"] == "log" and line.get("level") in ("error", "warning")
+        for _, line in stage.heard
+    )
+
+
+def _failed_or_rests(stage: Stage, before: int) -> bool:
+    return failures(stage) > before or stage.at_rest
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(os.urandom(CHUNK_BYTES))
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """Mount a small file system in memory. Raises Impossible if we may not."""
+    folder = Path(tempfile.mkdtemp(prefix="governance-flow-disk-"))
+    try:
+        options = f"size={DISK_BYTES}"
+        try:
+            command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise Impossible(f"mount cannot be run: {error}") from error
+        if done.returncode:
+            raise Impossible(f"no small disk can be mounted: {done.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
