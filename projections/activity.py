@@ -106,12 +106,12 @@ class ActivityProjection:
     def apply(self, tx: Transaction, batch: Batch, generation: int) -> None:
         """Count what happened in the batch, and forget what is too old."""
         sql = queries(tx, generation)
-        buckets: Counter[Bucket] = Counter()
+        seconds: Counter[tuple[int, Kind]] = Counter()
         totals: Counter[Total] = Counter()
         for change in batch.motions:
-            for item in change.events:
-                buckets.update(buckets_of(item.event))
+            seconds.update(seconds_of(change))
             totals.update(totals_of(change))
+        buckets = buckets_of(seconds)
         _add(tx, sql, totals)
         if buckets:
             # The earlier of two clocks: one that runs ahead must not make us forget the others.
@@ -136,13 +136,21 @@ def window(since: datetime) -> dict[str, int]:
     return {"since_s": since_s, "minute_s": minute_s, "hour_s": -(-minute_s // 3600) * 3600}
 
 
-def buckets_of(event: MotionEvent) -> Iterator[Bucket]:
-    """Yield the buckets an event belongs in, one of each width; none if it is not counted."""
-    kind = _kind(event)
-    if kind is not None:
-        second = to_us(event.timestamp) // _MICROSECONDS
+def seconds_of(change: MotionChange) -> Iterator[tuple[int, Kind]]:
+    """Yield the second, and what happened in it, for each event that is counted."""
+    for item in change.events:
+        kind = _kind(item.event)
+        if kind is not None:
+            yield to_us(item.event.timestamp) // _MICROSECONDS, kind
+
+
+def buckets_of(seconds: Mapping[tuple[int, Kind], int]) -> Counter[Bucket]:
+    """Return what happened in each second, in buckets of every width."""
+    buckets: Counter[Bucket] = Counter()
+    for (second, kind), amount in seconds.items():
         for width_seconds in WIDTHS_SECONDS:
-            yield Bucket(width_seconds, second - second % width_seconds, kind)
+            buckets[Bucket(width_seconds, second - second % width_seconds, kind)] += amount
+    return buckets
 
 
 def totals_of(change: MotionChange) -> Counter[Total]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from governance_flow.application.summaries import summarise
+from governance_flow.application.summaries import summarise, waits_for_place
 from governance_flow.application.times import to_us
 from governance_flow.domain.events import PipelineHalted, PipelineResumed
 from projections.motion_rows import COLUMNS, row_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.database import Transaction
     from governance_flow.application.ports.projection import Batch
     from governance_flow.application.queries import Queries
-    from governance_flow.application.summaries import MotionSummary
+    from governance_flow.domain.motion import Motion
 
 NAME = "motions"
 BLOCKED = "blocked"
@@ -53,9 +53,11 @@ class MotionsProjection:
             if change.after is None:
                 continue
             if change.before is not None:
-                changed.subtract(tally(summarise(change.before, batch.pipeline)))
+                for counter in counters_of(change.before):
+                    changed[counter] -= 1
+            for counter in counters_of(change.after):
+                changed[counter] += 1
             after = summarise(change.after, batch.pipeline)
-            changed.update(tally(after))
             rows.append(row_of(after, change.after))
         _upsert(tx, sql, rows)
         _count(tx, sql, changed)
@@ -66,14 +68,14 @@ def queries(tx: Transaction, generation: int) -> Queries:
     return generation_queries("sql/motions.sql", tx.dialect, generation)
 
 
-def tally(summary: MotionSummary) -> Counter[str]:
-    """Return what a motion adds to the counters, which are named by state, or as above."""
-    counted = Counter({summary.state.value: 1})
-    if summary.blocked:
-        counted[BLOCKED] = 1
-    if summary.waiting:
-        counted[WAITING] = 1
-    return counted
+def counters_of(motion: Motion) -> list[str]:
+    """Return the counters a motion is counted in, which are named by state, or as above."""
+    counters = [motion.state.value]
+    if motion.block is not None:
+        counters.append(BLOCKED)
+    if waits_for_place(motion):
+        counters.append(WAITING)
+    return counters
 
 
 def _keep_halts(tx: Transaction, sql: Queries, batch: Batch) -> None:

@@ -20,7 +20,7 @@ from governance_flow.domain.motion import evolve
 from projections import activity, motions
 from projections.activity import Total, TotalKind, totals_of
 from projections.folding import Folder, Poison
-from projections.motions import tally
+from projections.motions import counters_of
 from projections.reading import read_live, summaries, told
 from projections.registry import parked_live, parked_live_among
 
@@ -138,7 +138,7 @@ class ReadModelCheck:
                 motion = snapshot.followed(change, motions.NAME).after
                 if motion is not None:
                     expected = summarise(motion, snapshot.pipeline)
-                    counters.update(tally(expected))
+                    counters.update(counters_of(motion))
             if _differences(motion_id, expected, found):
                 for fault in await self._look_again(motion_id):
                     yield fault

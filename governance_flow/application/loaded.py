@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from governance_flow.domain.motion import Motion
 from governance_flow.domain.witness import WitnessChain
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A motion at a version, with its chain of statements."""
 
     motion: Motion

@@ -7,6 +7,7 @@ adds the present time and the halt, if there is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from governance_flow.application.ports.flow_orchestrator import (
@@ -27,7 +28,7 @@ from governance_flow.domain.pipeline import time_paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from uuid import UUID
 
     from governance_flow.domain.events import MotionRouted, OrchestratorError
@@ -133,7 +134,7 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
         state=motion.state,
         entered_state_at=motion.entered_state_at,
         blocked=block is not None,
-        waiting=kind is ActionKind.PLACE,
+        waiting=waits_for_place(motion),
         owner=routed.service if routed else None,
         attempt=routed.attempt if routed else 0,
         routed_at=routed.timestamp if routed else None,
@@ -147,11 +148,18 @@ def summarise(motion: Motion, pipeline: Pipeline) -> MotionSummary:
     )
 
 
+def waits_for_place(motion: Motion) -> bool:
+    """Return whether a motion stands in the docket; one with a date does not, until that."""
+    return isinstance(next_action(motion), AwaitPlace) and motion.tabled_until is None
+
+
 def time_paused_since(motion: Motion, routed: MotionRouted, pipeline: Pipeline) -> timedelta:
     """Return how long a routing's deadline has stood still, in halts and blocks that have ended.
 
     A halt under way counts whole once it has ended; so what lies within it is left out until then.
     """
+    if not motion.pauses and not pipeline.halts:
+        return timedelta(0)
     halted_since = pipeline.halt.since if pipeline.halt is not None else None
     return time_stood_still((*motion.pauses, *pipeline.halts), routed.timestamp, halted_since)
 

@@ -15,7 +15,7 @@ from governance_flow.domain.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from governance_flow.domain.events import Actor, Json, PipelineEvent
 
@@ -99,8 +99,10 @@ def ended(intervals: tuple[Interval, ...], at: datetime) -> tuple[Interval, ...]
     return intervals
 
 
-def time_paused(intervals: Iterable[Interval], since: datetime, until: datetime) -> timedelta:
+def time_paused(intervals: Sequence[Interval], since: datetime, until: datetime) -> timedelta:
     """Return how much of the time from ``since`` to ``until`` the intervals cover together."""
+    if not intervals:
+        return timedelta()
     clipped = sorted(
         (max(interval.start, since), min(interval.end or until, until)) for interval in intervals
     )

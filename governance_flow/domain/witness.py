@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from json.encoder import encode_basestring as _quoted
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from governance_flow.domain.errors import WitnessFailed
 
@@ -38,15 +38,14 @@ def digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class CoveredEvent:
+class CoveredEvent(NamedTuple):
     """An event that the next statement must cover, by the digest of its stored bytes."""
 
     version: int
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WitnessRequest:
     """What the Knight is asked to witness: one transition of one motion."""
 
@@ -56,7 +55,7 @@ class WitnessRequest:
     previous_statement: str | None
     covered: tuple[CoveredEvent, ...]
 
-    @cached_property
+    @property
     def binding(self) -> dict[str, Any]:
         """What a statement about this transition must say, in JSON's types."""
         proposed = self.transition
@@ -81,13 +80,31 @@ class WitnessRequest:
             "covers": [{"version": c.version, "sha256": c.sha256} for c in self.covered],
         }
 
-    @cached_property
+    @property
     def opening(self) -> str:
         """How the text of every statement that binds this begins: all but the witness's name.
 
-        Keys are sorted, so ``witness`` stands last.
+        It is ``binding`` in canonical JSON, put together by hand because every transition needs it.
+        The keys are sorted, so the witness stands last.
         """
-        return f'{STATEMENT_HEADER}\n{canonical_json(self.binding)[:-1]},"witness":'
+        proposed = self.transition
+        cause = proposed.cause
+        covers = ",".join(
+            [f'{{"sha256":"{event.sha256}","version":{event.version}}}' for event in self.covered]
+        )
+        event_id = f'"{cause.event_id}"' if cause.event_id else "null"
+        previous = f'"{self.previous_statement}"' if self.previous_statement else "null"
+        until = f'"{proposed.until.isoformat()}"' if proposed.until else "null"
+        return (
+            f"{STATEMENT_HEADER}\n"
+            f'{{"actor":{{"authenticated_by":"{proposed.actor.authenticated_by}",'
+            f'"id":{_quoted(proposed.actor.id)}}},'
+            f'"cause":{{"event_id":{event_id},"kind":"{cause.kind}",'
+            f'"reason":{_quoted(cause.reason)}}},'
+            f'"covers":[{covers}],"from":"{proposed.from_state}","motion_id":"{self.motion_id}",'
+            f'"previous_statement":{previous},"timestamp":"{proposed.timestamp.isoformat()}",'
+            f'"to":"{proposed.to_state}","until":{until},"version":{self.version},"witness":'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,7 @@ class WitnessStatement:
     @classmethod
     def about(cls, request: WitnessRequest, witness: str) -> WitnessStatement:
         """Make the statement that binds ``request``, in the name of ``witness``."""
-        return cls(f"{request.opening}{canonical_json(witness)}}}\n")
+        return cls(f"{request.opening}{_quoted(witness)}}}\n")
 
     @property
     def digest(self) -> str:
@@ -164,8 +181,7 @@ def _closes_well(text: str, opening: str) -> bool:
     return plain and closing == f'"{name}"}}'
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessChain:
+class WitnessChain(NamedTuple):
     """Where a motion's chain of statements stands: what the next one has to cover."""
 
     previous_statement: str | None = None
@@ -179,7 +195,7 @@ class WitnessChain:
     def with_statement(self, version: int, stored: bytes, statement: str) -> WitnessChain:
         """Return the chain after the event that carries ``statement``."""
         covered = CoveredEvent(version, digest_of(stored))
-        return WitnessChain(WitnessStatement(statement).digest, (covered,))
+        return WitnessChain(digest_of(statement.encode()), (covered,))
 
     def request(
         self, motion_id: UUID, version: int, transition: ProposedTransition

@@ -191,10 +191,12 @@ def _fenced_off(append: Append, leases: Mapping[UUID, LeaseState]) -> LeaseLost 
 
 
 def _advanced(head: Head, append: Append) -> Head:
-    head = replace(
-        head,
-        position=head.position + len(append.events),
-        admitted=head.admitted + append.admitted_delta,
+    head = Head(
+        head.position + len(append.events),
+        head.committed_at_us,
+        head.halt_epoch,
+        head.halted,
+        head.admitted + append.admitted_delta,
     )
     match append.halt_switch:
         case None:

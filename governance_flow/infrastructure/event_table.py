@@ -55,7 +55,8 @@ class EventTable:
         Several statements in one round trip: those after the first see all that was committed
         before it got its lock.
         """
-        stream_ids = [str(stream_id) for stream_id in streams]
+        by_text = {str(stream_id): stream_id for stream_id in streams}
+        stream_ids = list(by_text)
         routing_ids = [str(routing_id) for routing_id in routings]
         statements: list[Statement] = [
             (self._sql.lock_head, {}),
@@ -67,7 +68,7 @@ class EventTable:
         now_us = tx.now_us()
         return Locked(
             head=head_of(head),
-            versions={UUID(stream): version for stream, version in versions if version is not None},
+            versions={by_text[text]: version for text, version in versions if version is not None},
             leases={UUID(row[0]): _lease(row, now_us) for rows in leases for row in rows},
             now_us=now_us,
         )
@@ -79,7 +80,7 @@ class EventTable:
                 self._sql.insert_events,
                 {
                     "positions": [event.id for event in events],
-                    "stream_ids": [str(event.originator_id) for event in events],
+                    "stream_ids": _texts(events),
                     "stream_versions": [event.originator_version for event in events],
                     "topics": [event.topic for event in events],
                     "states": [event.state for event in events],
@@ -87,7 +88,7 @@ class EventTable:
                 },
             )
         else:
-            tx.execute_many(self._sql.insert_event, [_params(event) for event in events])
+            tx.execute_many(self._sql.insert_event, _params(events))
         tx.at_commit(
             self._sql.update_head,
             {
@@ -188,12 +189,24 @@ def _event(row: Row) -> CommittedEvent:
     )
 
 
-def _params(event: CommittedEvent) -> dict[str, Any]:
-    return {
-        "position": event.id,
-        "stream_id": str(event.originator_id),
-        "stream_version": event.originator_version,
-        "topic": event.topic,
-        "state": event.state,
-        "committed_at_us": event.committed_at_us,
-    }
+def _texts(events: Sequence[CommittedEvent]) -> list[str]:
+    """Return the stream of each event, as text; an append's events share theirs."""
+    texts: dict[UUID | str, str] = {}
+    for event in events:
+        if event.originator_id not in texts:
+            texts[event.originator_id] = str(event.originator_id)
+    return [texts[event.originator_id] for event in events]
+
+
+def _params(events: Sequence[CommittedEvent]) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": event.id,
+            "stream_id": stream_id,
+            "stream_version": event.originator_version,
+            "topic": event.topic,
+            "state": event.state,
+            "committed_at_us": event.committed_at_us,
+        }
+        for event, stream_id in zip(events, _texts(events), strict=True)
+    ]

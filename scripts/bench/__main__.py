@@ -12,7 +12,7 @@ from scripts.bench.peers import NoPeer, Peer
 from scripts.bench.results import Results
 from scripts.bench.run import Part, Run
 from scripts.bench.scale import FULL, QUICK
-from scripts.bench.stores import SERVER_VARIABLE, Stores
+from scripts.bench.stores import SERVER_VARIABLE, STORES, Stores
 
 DEFAULT_JSON = Path("var/bench.json")
 
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     scale = QUICK if asked.quick else FULL
     peer = Peer(scale) if asked.peers else None
     with Stores(asked.postgres, asked.folder) as stores:
-        results = Results(machine.facts(stores))
+        results = Results(machine.facts(stores, asked.store or STORES))
         if peer is not None:
             try:
                 results.facts["dbos"] = peer.version()
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
                 print(error, file=sys.stderr)
                 return 1
         results.facts["scale"] = "quick" if asked.quick else "full"
-        Run(stores, scale, results, peer).measure(asked.only or list(Part))
+        run = Run(stores, scale, results, kinds=asked.store or STORES, peer=peer)
+        run.measure(asked.only or list(Part))
     results.write(asked.json)
     show(results)
     print(f"\nAll figures: {asked.json}")
@@ -68,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Part,
         choices=list(Part),
         help="measure only this part; may be repeated",
+    )
+    parser.add_argument(
+        "--store", action="append", choices=STORES, help="measure only on this; may be repeated"
     )
     parser.add_argument("--quick", action="store_true", help="as little as goes through everything")
     parser.add_argument("--peers", action="store_true", help="measure DBOS in the same run")

@@ -33,7 +33,7 @@ class PartFailed(Exception):
     """A child process ended without an answer; what it had to say is on the terminal."""
 
 
-# -- In the parent -------------------------------------------------------------------------------
+# -- In the parent ---------------------------------------------------------------------------------
 
 
 class Child:
@@ -96,7 +96,7 @@ def run_part(function: str, python: str = sys.executable, **orders: Any) -> Any:
         return child.answer()
 
 
-# -- In the child --------------------------------------------------------------------------------
+# -- In the child ----------------------------------------------------------------------------------
 
 
 def wait_for_go() -> None:
@@ -134,7 +134,8 @@ def _called(name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
 
 
-def _main(name: str, orders: str) -> None:
+def answer_parent(name: str, orders: str) -> None:
+    """Call the function, and tell the parent what it returned."""
     # Libraries log to the standard output; the parent listens to this one alone.
     sys.stdout = sys.stderr
     answer = _called(name)(**json.loads(orders))
@@ -150,4 +151,4 @@ async def _awaited(answer: Any) -> Any:
 
 if __name__ == "__main__":
     # The module that the parts import, so that there is one mouth, not two.
-    importlib.import_module("scripts.bench.child")._main(sys.argv[1], sys.argv[2])
+    importlib.import_module("scripts.bench.child").answer_parent(sys.argv[1], sys.argv[2])

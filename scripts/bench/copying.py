@@ -71,9 +71,7 @@ class Block:
         copied = [motion.copy(dates, days * DAY_US) for motion in self._motions]
         events = [event for _, run in copied for event in run]
         events.sort(key=lambda event: event.offset)
-        ids = {
-            motion.original: new for motion, (new, _) in zip(self._motions, copied, strict=True)
-        }
+        ids = {motion.original: new for motion, (new, _) in zip(self._motions, copied, strict=True)}
         return Copy(days, tuple(events), ids)
 
 
@@ -89,9 +87,7 @@ class Copy:
 class _MotionTemplate:
     """One motion as templates. What goes into their holes is numbered, and called a value."""
 
-    def __init__(
-        self, run: Sequence[tuple[int, CommittedEvent]], dates: dict[bytes, int]
-    ) -> None:
+    def __init__(self, run: Sequence[tuple[int, CommittedEvent]], dates: dict[bytes, int]) -> None:
         """Find the holes; raises ValueError if the original cannot be made from the templates."""
         self.original = UUID(str(run[0][1].originator_id))
         # Values, in this order: the motion's id and its events' ids, then for each event the
@@ -128,9 +124,7 @@ class _MotionTemplate:
         values = [*ids, *[b""] * (self._dates_at - self._ids), *dates]
         stream_id = UUID(ids[0].decode())
         made = []
-        for at, template in zip(
-            range(self._ids, self._dates_at, 2), self._events, strict=True
-        ):
+        for at, template in zip(range(self._ids, self._dates_at, 2), self._events, strict=True):
             state, statement = template.filled(values)
             values[at] = sha256(state).hexdigest().encode()
             if statement is not None:

@@ -57,7 +57,7 @@ def alone(address: str, workflows: int) -> dict[str, list[float]]:
     return {"milliseconds": took}
 
 
-# -- Ways to run many at once ---------------------------------------------------------------------
+# -- Ways to run many at once ----------------------------------------------------------------------
 
 
 def _threads(peer: _Peer, workflows: int, concurrency: int) -> list[int]:
@@ -108,7 +108,7 @@ SETUPS: dict[str, Callable[[_Peer, int, int], list[int]]] = {
 }
 
 
-# -- The workflow ---------------------------------------------------------------------------------
+# -- The workflow ----------------------------------------------------------------------------------
 
 
 class _Peer:

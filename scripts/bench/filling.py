@@ -22,7 +22,7 @@ from governance_flow.application.ports.event_store import CommittedEvent
 from governance_flow.domain.events import PIPELINE_ID
 from scripts.bench.copying import DAY_US, Block, Copy, moved_earlier
 from scripts.bench.noop import introduce, opened
-from scripts.bench.raw_tables import RawTables, Row, raw_tables
+from scripts.bench.raw_tables import Row, raw_tables
 from scripts.bench.stores import Stores
 
 _IN_FLIGHT = 500

@@ -71,7 +71,7 @@ def weigh(results: Results, scale: Scale, kind: str, filled: dict[int, FilledSto
         results.add(f"memory.{kind}.{size}", title, "MiB", said["bytes"] / _MEBIBYTE)
 
 
-# -- In a process of its own ------------------------------------------------------------------------
+# -- In a process of its own -----------------------------------------------------------------------
 
 
 async def weight(address: str, motions: int) -> dict[str, int]:

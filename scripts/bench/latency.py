@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -62,7 +61,7 @@ def measure(
     )
 
 
-# -- In a process of its own ------------------------------------------------------------------------
+# -- In a process of its own -----------------------------------------------------------------------
 
 
 class Stopwatch:
@@ -116,15 +115,16 @@ async def loaded(
 ) -> dict[str, list[float]]:
     """Let motions arrive evenly at a rate for a while, and wait for the last to be acknowledged."""
     watch = Stopwatch()
-    async with opened(address, in_flight, watch) as flow, _working(flow):
-        async with asyncio.TaskGroup() as group:
-            started = time.perf_counter()
-            for number in count():
-                due = started + number / rate
-                if due - started >= seconds and number > 0:
-                    break
-                await asyncio.sleep(max(0.0, due - time.perf_counter()))
-                group.create_task(_through(flow, watch, number))
+    async with (
+        opened(address, in_flight, watch) as flow,
+        _working(flow),
+        asyncio.TaskGroup() as arrived,
+    ):
+        started = time.perf_counter()
+        for number in range(max(1, int(rate * seconds))):
+            due = started + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            arrived.create_task(_through(flow, watch, number))
     return {"next": watch.next_ms}
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,17 +14,25 @@ from typing import Any
 
 from scripts.bench.child import ROOT, run_part
 from scripts.bench.noop import opened
-from scripts.bench.stores import SQLITE, Stores
+from scripts.bench.stores import POSTGRES, SQLITE, Stores
 
 _VOLATILE = {"tmpfs", "ramfs"}
 """File systems on which nothing is durable, and so everything is too fast."""
 
 
-def facts(stores: Stores) -> dict[str, Any]:
-    """Return the machine, the versions, and whether commits are durable."""
-    with stores.fresh(SQLITE) as address:
-        sqlite = run_part(f"{__name__}:sqlite_settings", address=address)
-    file_system = _file_system(stores.folder)
+def facts(stores: Stores, kinds: Sequence[str]) -> dict[str, Any]:
+    """Return the machine, the versions, and whether commits to these kinds of store are durable."""
+    found = _about_machine(stores.folder)
+    if SQLITE in kinds:
+        with stores.fresh(SQLITE) as address:
+            settings = run_part(f"{__name__}:sqlite_settings", address=address)
+        found["sqlite"] = {"version": sqlite3.sqlite_version, **settings}
+    if POSTGRES in kinds:
+        found["postgresql"] = stores.server_facts()
+    return found
+
+
+def _about_machine(folder: Path) -> dict[str, Any]:
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -31,12 +40,10 @@ def facts(stores: Stores) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load_average_before": [round(load, 2) for load in os.getloadavg()],
         "system": platform.platform(),
-        "file_system": file_system,
+        "file_system": _file_system(folder),
         "python": platform.python_version(),
         "psycopg": version("psycopg"),
         "eventsourcing": version("eventsourcing"),
-        "sqlite": {"version": sqlite3.sqlite_version, **sqlite},
-        "postgresql": stores.server_facts(),
     }
 
 
@@ -45,7 +52,7 @@ def doubts(found: dict[str, Any]) -> list[str]:
     said = []
     if found["file_system"] in _VOLATILE:
         said.append(f"the stores lie on {found['file_system']}: nothing is durable (TMPDIR moves)")
-    if not found["postgresql"]["durable"]:
+    if not found.get("postgresql", {"durable": True})["durable"]:
         said.append("PostgreSQL does not wait for the disk: its commits are not durable")
     return said
 

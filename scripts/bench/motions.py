@@ -24,12 +24,10 @@ def measure(results: Results, stores: Stores, scale: Scale, kind: str, processes
     go until every worker has found nothing more to do and has seen a status that shows all motions
     acknowledged and the read model at the head of the log.
     """
-    orders = {"motions": scale.motions, "in_flight": scale.in_flight}
+    orders: dict[str, Any] = {"motions": scale.motions, "in_flight": scale.in_flight}
     with stores.fresh(kind) as address:
-        seconds = run_part(f"{__name__}:fill", address=address, **orders)["seconds"]
-        with children(
-            f"{__name__}:work", [{"address": address, **orders}] * processes
-        ) as workers:
+        introducing = run_part(f"{__name__}:fill", address=address, **orders)["seconds"]
+        with children(f"{__name__}:work", [{"address": address, **orders}] * processes) as workers:
             for worker in workers:
                 worker.is_ready()
             started = time.perf_counter()
@@ -37,40 +35,36 @@ def measure(results: Results, stores: Stores, scale: Scale, kind: str, processes
                 worker.go()
             answers = [worker.answer() for worker in workers]
             elapsed = time.perf_counter() - started
-    events = max(answer["position"] for answer in answers) - scale.motions
-    _record(results, scale, kind, processes, elapsed, seconds, events)
-    shares = sorted(answer["performed"] for answer in answers)
-    if processes > 1:
-        results.add(
-            f"motions.{kind}.{processes}.least_share",
-            f"share of the idlest of {processes} workers, {NAMES[kind]}",
-            "%",
-            100 * shares[0] / sum(shares),
-        )
-
-
-def _record(  # noqa: PLR0913 - what one run yields
-    results: Results,
-    scale: Scale,
-    kind: str,
-    processes: int,
-    elapsed: float,
-    introducing: float,
-    events: int,
-) -> None:
     key, store = f"motions.{kind}.{processes}", NAMES[kind]
+    rate = scale.motions / elapsed
     who = "1 worker" if processes == 1 else f"{processes} workers"
-    results.add(key, f"whole motions, {store}, {who}", "motions/s", scale.motions / elapsed)
+    results.add(key, f"whole motions, {store}, {who}", "motions/s", rate)
     if processes == 1:
-        both = scale.motions / (elapsed + introducing)
-        results.add(
-            f"{key}.introduced", f"  the same, introduction included, {store}", "motions/s", both
-        )
-        results.add(
-            f"{key}.introducing", f"  introduction alone, {store}", "motions/s",
-            scale.motions / introducing,
-        )  # fmt: skip
-        results.add(f"{key}.events", f"  events appended, {store}", "events/s", events / elapsed)
+        events = max(answer["position"] for answer in answers) - scale.motions
+        _record_details(results, key, kind, (scale.motions, events), (elapsed, introducing))
+    else:
+        shares = [answer["performed"] for answer in answers]
+        title = f"  share of the idlest of {processes} workers, {store}"
+        results.add(f"{key}.least_share", title, "%", 100 * min(shares) / sum(shares))
+
+
+def _record_details(
+    results: Results,
+    key: str,
+    kind: str,
+    amounts: tuple[int, int],
+    seconds: tuple[float, float],
+) -> None:
+    """Record the same run in other units: motions and events, and the time to introduce."""
+    (motions, events), (driving, introducing) = amounts, seconds
+    store = NAMES[kind]
+    for name, title, unit, rate in (
+        ("introduced", "the same, introduction included", "motions/s",
+         motions / (driving + introducing)),
+        ("introducing", "introduction alone", "motions/s", motions / introducing),
+        ("events", "events appended", "events/s", events / driving),
+    ):  # fmt: skip
+        results.add(f"{key}.{name}", f"  {title}, {store}", unit, rate)
 
 
 async def fill(address: str, motions: int, in_flight: int) -> dict[str, float]:

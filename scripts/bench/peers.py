@@ -83,9 +83,7 @@ class Peer:
         """Take workflows to the end one after the other."""
         with stores.fresh(kind) as address:
             workflows = self._scale.lone_motions
-            said = run_part(
-                f"{_MODULE}:alone", self._python, address=address, workflows=workflows
-            )
+            said = run_part(f"{_MODULE}:alone", self._python, address=address, workflows=workflows)
         title = f"DBOS, one workflow alone, {NAMES[kind]}"
         results.samples(f"dbos.{kind}.alone", title, "ms", said["milliseconds"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -101,9 +101,7 @@ class _SqliteTables(RawTables):
 
     def stand_at(self, position: int, committed_at_us: int) -> None:
         for statement in _STAND:
-            self._file.execute(
-                statement.format(position=position, committed_at_us=committed_at_us)
-            )
+            self._file.execute(statement.format(position=position, committed_at_us=committed_at_us))
 
     def empty(self, table: str) -> None:
         self._file.execute(f"DELETE FROM {table}")  # noqa: S608
@@ -163,4 +161,5 @@ class _PostgresTables(RawTables):
 
     def settle(self) -> None:
         self._connection.execute("VACUUM ANALYZE")
-        self._connection.execute("CHECKPOINT")
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            self._connection.execute("CHECKPOINT")

@@ -32,7 +32,6 @@ REBUILD_EVENTS_MAX = 1_000_000
 
 _IN_FLIGHT = 500
 _MEBIBYTE = 2**20
-_COLD_LOADS = 10
 _FIRST_PART = 0.1
 
 
@@ -80,7 +79,12 @@ def load(results: Results, stores: Stores, scale: Scale, kind: str) -> None:
             if not snapshot:
                 with raw_tables(address) as raw:
                     raw.empty("snapshots")
-            said = run_part(f"{__name__}:loaded", address=address, motion_id=made["motion_id"])
+            said = run_part(
+                f"{__name__}:loaded",
+                address=address,
+                motion_id=made["motion_id"],
+                times=scale.cold_loads,
+            )
             how = "from its snapshot" if snapshot else "from its events"
             key = f"load.{kind}.{'snapshot' if snapshot else 'events'}"
             title = f"cold load of a motion of {made['events']:,} events, {how}, {NAMES[kind]}"
@@ -90,7 +94,7 @@ def load(results: Results, stores: Stores, scale: Scale, kind: str) -> None:
                 results.add(f"{key}.rate", f"  the same, {NAMES[kind]}", "events/s", *rates)
 
 
-# -- In a process of its own ------------------------------------------------------------------------
+# -- In a process of its own -----------------------------------------------------------------------
 
 
 async def verified(address: str) -> dict[str, float]:
@@ -182,10 +186,10 @@ def _unsatisfied(assignment: BranchAssignment) -> BranchResult:
             return well
 
 
-async def loaded(address: str, motion_id: str) -> dict[str, list[float]]:
+async def loaded(address: str, motion_id: str, times: int) -> dict[str, list[float]]:
     """Load a motion several times, each time with nothing in memory."""
     took = []
-    for _ in range(_COLD_LOADS):
+    for _ in range(times):
         async with opened(address, _IN_FLIGHT) as flow:
             started = time.perf_counter()
             await flow.orchestrator.get_motion_status(UUID(motion_id))

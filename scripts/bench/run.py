@@ -14,7 +14,7 @@ from scripts.bench.filling import filled
 from scripts.bench.peers import Peer
 from scripts.bench.results import Results
 from scripts.bench.scale import Scale
-from scripts.bench.stores import NAMES, STORES, Stores
+from scripts.bench.stores import NAMES, POSTGRES, STORES, Stores
 
 _RATE_MOTIONS = 300
 """Motions driven to learn the rate of one worker, if throughput is not measured."""
@@ -37,8 +37,17 @@ Step = tuple[str, Callable[[], None]]
 class Run:
     """One run of the benchmark."""
 
-    def __init__(self, stores: Stores, scale: Scale, results: Results, peer: Peer | None) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        scale: Scale,
+        results: Results,
+        *,
+        kinds: Sequence[str] = STORES,
+        peer: Peer | None = None,
+    ) -> None:
         self._stores = stores
+        self._kinds = kinds
         self._scale = scale
         self._results = results
         self._peer = peer
@@ -48,17 +57,17 @@ class Run:
         """Measure the parts; what fails is noted among the facts, and the rest goes on."""
         self._results.facts["growth_motions"] = list(self._scale.growth_motions)
         if self._peer is not None:
-            for kind in STORES:
+            for kind in self._kinds:
                 self._do([(f"DBOS: which set-up is quickest, {kind}", self._choose(kind))])
         steps = self._throughput() if Part.MOTIONS in parts else []
-        steps += self._limit() if Part.LIMIT in parts else []
+        steps += self._limit() if Part.LIMIT in parts and POSTGRES in self._kinds else []
         self._in_turns(steps, self._scale.rounds)
         if Part.MOTIONS in parts:
             self._in_turns(self._fleets(), self._scale.fleet_rounds)
         if Part.LATENCY in parts:
-            self._in_turns(self._latency(), 1)
+            self._in_turns(self._latency(), self._scale.rounds)
         if Part.GROWTH in parts or Part.REPLAY in parts:
-            for kind in STORES:
+            for kind in self._kinds:
                 self._do([(f"growth and replay, {kind}", self._grown(kind, parts))])
         self._results.facts["took_seconds"] = round(time.monotonic() - self._started)
 
@@ -66,7 +75,7 @@ class Run:
 
     def _throughput(self) -> list[Step]:
         steps: list[Step] = []
-        for kind in STORES:
+        for kind in self._kinds:
             steps.append((f"motions, {kind}, 1 worker", self._motions(kind, 1)))
             if self._peer is not None:
                 steps.append((f"DBOS, {kind}", self._with_peer(Peer.throughput, kind)))
@@ -76,7 +85,7 @@ class Run:
         return [
             (f"motions, {kind}, {processes} workers", self._motions(kind, processes))
             for processes in self._scale.fleets
-            for kind in STORES
+            for kind in self._kinds
         ]
 
     def _limit(self) -> list[Step]:
@@ -87,7 +96,7 @@ class Run:
 
     def _latency(self) -> list[Step]:
         steps: list[Step] = []
-        for kind in STORES:
+        for kind in self._kinds:
             steps.append((f"latency, {kind}", self._alone(kind)))
             if self._peer is not None:
                 steps.append((f"DBOS alone, {kind}", self._with_peer(Peer.alone, kind)))

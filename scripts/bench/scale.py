@@ -37,10 +37,10 @@ class Scale:
     """Motions whose events the library's own recorder writes, one append at a time."""
 
     lone_motions: int
-    """Motions that go through all seven steps one after the other, each alone."""
+    """Motions a round that go through all seven steps one after the other, each alone."""
 
     half_load_seconds: float
-    """How long motions arrive at half the rate that one worker can take."""
+    """How long a round of motions arriving at half the rate that one worker can take is."""
 
     growth_motions: tuple[int, ...]
     """Motions in the stores that are compared, in ascending order."""
@@ -63,6 +63,9 @@ class Scale:
     long_motion_events: int
     """Events of the one long motion that is loaded cold."""
 
+    cold_loads: int
+    """How often it is loaded."""
+
 
 FULL = Scale(
     rounds=3,
@@ -74,20 +77,21 @@ FULL = Scale(
     peer_trial_workflows=100,
     limit_transactions=100,
     recorder_motions=400,
-    lone_motions=50,
-    half_load_seconds=5.0,
+    lone_motions=20,
+    half_load_seconds=3.0,
     growth_motions=(1_000, 10_000, 100_000),
     growth_block=500,
     growth_rounds=3,
-    growth_asked=30,
+    growth_asked=20,
     memory_motions=300,
-    replay_seconds_max=40.0,
+    replay_seconds_max=25.0,
     long_motion_events=1_000,
+    cold_loads=10,
 )
 
 QUICK = Scale(
     rounds=1,
-    motions=12,
+    motions=6,
     in_flight=500,
     fleets=(2,),
     fleet_rounds=1,
@@ -95,13 +99,14 @@ QUICK = Scale(
     peer_trial_workflows=2,
     limit_transactions=2,
     recorder_motions=2,
-    lone_motions=3,
+    lone_motions=2,
     half_load_seconds=0.2,
-    growth_motions=(10, 20, 40),
-    growth_block=10,
+    growth_motions=(5, 10, 15),
+    growth_block=5,
     growth_rounds=1,
-    growth_asked=3,
-    memory_motions=5,
+    growth_asked=2,
+    memory_motions=2,
     replay_seconds_max=5.0,
-    long_motion_events=60,
+    long_motion_events=110,
+    cold_loads=2,
 )

@@ -107,7 +107,7 @@ def _next_position(connection: psycopg.Connection[Any]) -> int:
     return int(row[0]) + 1 if row else 1
 
 
-# -- Plain psycopg ----------------------------------------------------------------------------------
+# -- Plain psycopg ---------------------------------------------------------------------------------
 
 
 def _rate(
@@ -132,7 +132,7 @@ def _unnest(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
     connection.execute(_ARRAYS.encode(), columns)
 
 
-# -- The library's recorder -------------------------------------------------------------------------
+# -- The library's recorder ------------------------------------------------------------------------
 
 
 def _recorder(address: str, sample: Sequence[StoredEvent], motions: int) -> float:

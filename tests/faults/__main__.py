@@ -73,7 +73,7 @@ async def _perform_all(chosen: Sequence[FaultCase], seed: int, *, few: bool) -> 
     outcomes = []
     with private_postgres() as server:
         for case in chosen:
-            outcome = await perform_anywhere(case, server, seed=seed, few=few)
+            outcome = await perform_anywhere(case, server.address, seed=seed, few=few)
             _report(outcome, seed)
             outcomes.append(outcome)
     return outcomes

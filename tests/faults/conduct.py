@@ -12,7 +12,7 @@ from uuid import UUID
 from governance_flow.application.ports.flow_orchestrator import ActionKind, BranchAssignment
 from governance_flow.domain.branches import DUKE_SERVICE, PRESIDENT_SERVICE, PRINCE_SERVICE
 from governance_flow.domain.errors import CompletionRefused
-from tests.faults.stage import NUMBERS, Stage
+from tests.faults.stage import Stage
 from tests.faults.worker import HOLD, SILENT, SILENT_ONCE, TWICE, number_of
 from tests.faults.workers import Workman
 from tests.support.driving import FATES, answer, motion_id
@@ -132,12 +132,7 @@ async def answer_late_inside(stage: Stage, times: int) -> None:
 
 def ordinary(stage: Stage, count: int) -> list[int]:
     """Choose motions whose every answer is a plain success, so that they go the whole way."""
-    chosen: list[int] = []
-    while len(chosen) < count:
-        number = stage.rng.randrange(0, NUMBERS, len(FATES))
-        if number not in chosen and number not in stage.motions:
-            chosen.append(number)
-    return chosen
+    return stage.choose(count, step=len(FATES))
 
 
 async def _require_person(stage: Stage, motion: UUID, state: str) -> None:

@@ -11,13 +11,17 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+from governance_flow.domain.errors import StoreError
 from tests.faults.stage import Stage
+from tests.support.driving import introduce, motion_id
 
 LIMIT_BYTES_MAX = 200_000
 """A limit below the size that the write-ahead log has by then or soon will have."""
 
 DISK_BYTES = 12_000_000
 CHUNK_BYTES = 4096
+INTRODUCED_MAX = 2000
+"""More motions than the write-ahead log has room for before it must grow."""
 LINES_MAX = 40
 
 
@@ -33,18 +37,13 @@ async def limit_files(stage: Stage, times: int) -> None:
         await stage.lines_more(stage.rng.randint(1, LINES_MAX))
         for workman in stage.workers:
             workman.tell("limit", bytes=stage.rng.randrange(LIMIT_BYTES_MAX))
-        await _introduce_until_noticed(stage)
+        before = failures(stage)
+        while failures(stage) == before:
+            await stage.introduce(2)
+            await stage.until(partial(_failed_or_rests, stage, before), "a worker ran out of room")
         for workman in stage.workers:
             workman.tell("limit", bytes=None)
         await stage.rest()
-
-
-async def _introduce_until_noticed(stage: Stage) -> None:
-    """Introduce motions, which still can be, until a worker has failed to record something."""
-    before = failures(stage)
-    while failures(stage) == before:
-        await stage.introduce(2)
-        await stage.until(partial(_failed_or_rests, stage, before), "a worker ran out of room")
 
 
 async def fill_disk(stage: Stage, times: int) -> None:
@@ -56,13 +55,32 @@ async def fill_disk(stage: Stage, times: int) -> None:
         await stage.lines_more(stage.rng.randint(1, LINES_MAX))
         before = failures(stage)
         stage.calm.clear()
+        numbers = stage.choose(INTRODUCED_MAX)
+        tried = 0
         try:
             _fill(ballast)
-            await stage.until(partial(_failed_or_rests, stage, before), "the disk is full")
+            # What the write-ahead log has room for already may still be recorded.
+            while tried < INTRODUCED_MAX and await _introduced(stage, numbers[tried]):
+                tried += 1
+            await stage.until(partial(_failed_or_rests, stage, before), "a worker ran out of room")
         finally:
             ballast.unlink()
             stage.calm.set()
+        if tried == INTRODUCED_MAX:
+            stage.strangers.append(f"{tried} motions were introduced on a full disk")
+        # The one that failed is told to nobody: introducing it again must be as good as the first.
+        await stage.introduce_these(numbers[: tried + 1])
         await stage.rest()
+
+
+async def _introduced(stage: Stage, number: int) -> bool:
+    """Introduce a motion once; returns whether it was recorded."""
+    try:
+        await introduce(stage.flow.orchestrator, number)
+    except StoreError:
+        return False
+    stage.ledger.introduced(motion_id(number))
+    return True
 
 
 def failures(stage: Stage) -> int:

@@ -142,6 +142,7 @@ class Stage:
         """Let all workers finish and end; one that does not end well is a stranger."""
         for workman in self.workers:
             workman.tell("stop")
+            workman.doomed = True
         await self.until(lambda: all(one.gone for one in self.workers), "all workers have ended")
         for workman in self.workers:
             code = await asyncio.to_thread(workman.wait)
@@ -186,6 +187,9 @@ class Stage:
                 while not holds():
                     if self._driving is not None and self._driving.done():
                         self._driving.result()
+                    for workman in self.workers:
+                        if workman.gone and not workman.doomed:
+                            raise Stuck(f"{workman.name} died by itself; {self._situation()}")
                     await self._heard.wait()
         except TimeoutError:
             raise Stuck(f"never came: {what}; {self._situation()}") from None
@@ -227,7 +231,7 @@ class Stage:
 
     async def introduce(self, count: int) -> list[int]:
         """Introduce so many motions of the seed's choosing; returns their numbers."""
-        return await self.introduce_these([self._number() for _ in range(count)])
+        return await self.introduce_these(self.choose(count))
 
     async def introduce_these(self, numbers: list[int]) -> list[int]:
         """Introduce these motions, and return once all of them are recorded."""
@@ -237,11 +241,14 @@ class Stage:
         await asyncio.gather(*(self._introduce(number) for number in numbers))
         return numbers
 
-    def _number(self) -> int:
-        number = self.rng.randrange(NUMBERS)
-        while number in self.motions:
-            number = self.rng.randrange(NUMBERS)
-        return number
+    def choose(self, count: int, *, step: int = 1) -> list[int]:
+        """Choose numbers of motions that are not there yet, all of them multiples of ``step``."""
+        chosen: dict[int, None] = {}
+        while len(chosen) < count:
+            number = self.rng.randrange(0, NUMBERS, step)
+            if number not in self.motions:
+                chosen[number] = None
+        return list(chosen)
 
     async def _introduce(self, number: int) -> None:
         await self.persist(lambda: introduce(self.flow.orchestrator, number))

@@ -97,9 +97,7 @@ def cases(kills: int = 200, restarts: int = 20) -> list[FaultCase]:
 
 
 @contextmanager
-def store_for(
-    case: FaultCase, server: PrivatePostgres
-) -> Iterator[tuple[str, PrivatePostgres | None]]:
+def store_for(case: FaultCase, server_address: str) -> Iterator[tuple[str, PrivatePostgres | None]]:
     """Give the address of an empty store for a fault, and the server if that is to be crashed.
 
     Raises Impossible if this machine can have no such store.
@@ -109,7 +107,7 @@ def store_for(
             with private_postgres() as own_server:
                 yield own_server.address, own_server
         case "postgresql":
-            with fresh_database(server.address) as address:
+            with fresh_database(server_address) as address:
                 yield address, None
         case "sqlite":
             with TemporaryDirectory(prefix="governance-flow-faults-") as folder:
@@ -145,12 +143,15 @@ async def perform(
 
 
 async def perform_anywhere(
-    case: FaultCase, server: PrivatePostgres, *, seed: int, few: bool = False
+    case: FaultCase, server_address: str, *, seed: int, few: bool = False
 ) -> Outcome:
-    """Let a fault happen in a store made for it; where it cannot, say so."""
+    """Let a fault happen in a store made for it; where it cannot, say so.
+
+    ``server_address`` is that of a PostgreSQL server on which databases may be made.
+    """
     times = case.few if few else case.times
     try:
-        with store_for(case, server) as (address, own_server):
+        with store_for(case, server_address) as (address, own_server):
             return await perform(case, address, seed=seed, times=times, server=own_server)
     except Impossible as error:
         return Outcome(case, 0, skipped=str(error))

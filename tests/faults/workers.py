@@ -30,7 +30,7 @@ class Workman:
         self.name: str = orders["name"]
         self.said: list[dict[str, Any]] = []
         self.doomed = False
-        """Whether it is meant to die."""
+        """Whether it is meant to die, or to end."""
         self._on_line = on_line
         self._gone = False
         self._line, theirs = multiprocessing.Pipe()

@@ -86,12 +86,6 @@ class Ledger:
         """Note that the completion of a routing was acknowledged."""
         self.completions[str(routing_id)] = str(motion_id)
 
-    def appended(self, stream_id: str, version: int, topic: str, state: bytes) -> None:
-        """Note that the append of an event was acknowledged."""
-        self.note(stream_id, version, sha256(state).hexdigest())
-        if topic == "BRANCH_COMPLETED":
-            self.completions[str(json.loads(state)["routing_id"])] = stream_id
-
     def note(self, stream_id: str, version: int, digest: str) -> None:
         """Note that the append of an event with these bytes was acknowledged."""
         self.events[stream_id, version] = digest

@@ -27,14 +27,17 @@ async def perform(
 
     Raises nothing but CancelledError, and that only when the caller cancels, and KeyboardInterrupt.
     """
-    limit = asyncio.timeout(timeout_seconds)
+    expired = False
     try:
         begun: Begun[object] = Begun(service.perform(assignment))
         if begun.done:
             answer = begun.result
         else:
-            async with limit:
-                answer = await begun
+            try:
+                async with asyncio.timeout(timeout_seconds) as limit:
+                    answer = await begun
+            finally:
+                expired = limit.expired()
     except KeyboardInterrupt:
         raise
     except asyncio.CancelledError:
@@ -43,7 +46,7 @@ async def perform(
             raise
         return failure(assignment, SYSTEM_ERROR, "the service cancelled itself")
     except BaseException as error:  # noqa: BLE001 - recorded with its traceback, and escalated
-        if limit.expired() and isinstance(error, TimeoutError):
+        if expired and isinstance(error, TimeoutError):
             message = f"no answer within {timeout_seconds:g} s (attempt_timeout_seconds)"
             return failure(assignment, TIMEOUT_ERROR, message)
         return failure(assignment, classify(error), describe(error))

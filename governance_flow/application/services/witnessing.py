@@ -30,31 +30,7 @@ class Witnessing:
 
     async def statement(self, request: WitnessRequest) -> WitnessStatement:
         """Return a statement that binds ``request``; raises WitnessFailed otherwise."""
-        limit = asyncio.timeout(self._timeout_seconds)
-        try:
-            begun: Begun[object] = Begun(self._knight.witness(request))
-            if begun.done:
-                answer = begun.result
-            else:
-                async with limit:
-                    answer = await begun
-        except KeyboardInterrupt:
-            raise
-        except WitnessFailed as error:
-            raise _failed(request, str(error)) from error
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise _failed(request, "the Knight cancelled itself") from error
-        except BaseException as error:
-            # Recorded by the caller as an ORCHESTRATOR_ERROR, which halts the motion.
-            if limit.expired():
-                why = f"the Knight did not answer within {self._timeout_seconds:g} s"
-                raise _failed(request, why) from error
-            # Not str(error): that is foreign code too, and may raise in its turn.
-            said = "".join(traceback.format_exception_only(error)).strip()
-            raise _failed(request, f"the Knight failed: {said}") from error
+        answer = await self._ask(request)
         if not isinstance(answer, WitnessStatement) or not isinstance(answer.text, str):
             raise _failed(
                 request, f"the Knight returned {type(answer).__name__}, not a WitnessStatement"
@@ -66,6 +42,36 @@ class Witnessing:
         except WitnessFailed as error:
             raise _failed(request, str(error)) from error
         return answer
+
+    async def _ask(self, request: WitnessRequest) -> object:
+        """Return whatever the Knight answers; raises WitnessFailed if he does not."""
+        expired = False
+        try:
+            begun: Begun[object] = Begun(self._knight.witness(request))
+            if begun.done:
+                return begun.result
+            try:
+                async with asyncio.timeout(self._timeout_seconds) as limit:
+                    return await begun
+            finally:
+                expired = limit.expired()
+        except KeyboardInterrupt:
+            raise
+        except WitnessFailed as error:
+            raise _failed(request, str(error)) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise _failed(request, "the Knight cancelled itself") from error
+        except BaseException as error:
+            # Recorded by the caller as an ORCHESTRATOR_ERROR, which halts the motion.
+            if expired:
+                why = f"the Knight did not answer within {self._timeout_seconds:g} s"
+                raise _failed(request, why) from error
+            # Not str(error): that is foreign code too, and may raise in its turn.
+            said = "".join(traceback.format_exception_only(error)).strip()
+            raise _failed(request, f"the Knight failed: {said}") from error
 
 
 def _failed(request: WitnessRequest, why: str) -> WitnessFailed:

@@ -73,7 +73,7 @@ class SqliteTransaction(StoreTransaction):
         """Run one statement once for each mapping of parameters."""
         self._count_statement()
         with sqlite_errors(self._where):
-            self._connection.executemany(sql, [_adapted(row) for row in rows])
+            self._connection.executemany(sql, rows)
 
     def execute_batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run the statements in order."""
