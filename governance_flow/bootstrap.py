@@ -17,7 +17,7 @@ from governance_flow.application.audit.record import RecordCheck
 from governance_flow.application.audit.replay import Replayer
 from governance_flow.application.audit.verify import Auditor
 from governance_flow.application.ids import RandomIds
-from governance_flow.application.ports.clock import Clock, IdSource, SystemClock
+from governance_flow.application.ports.clock import Clock, IdSource
 from governance_flow.application.process_manager.agenda import AgendaKeeper
 from governance_flow.application.process_manager.alerting import Alerting
 from governance_flow.application.process_manager.background import Failures
@@ -120,7 +120,8 @@ async def open_flow(
     ``address`` is ``memory:``, ``sqlite:///path`` or ``postgresql://...``; without one the
     environment variable GOVERNANCE_FLOW_STORE says, else ``sqlite:///governance-flow.db``.
     ``config`` is a file, a mapping in the file's shape, or a configuration. ``branches`` replaces
-    configured services by name. ``clock`` sets the process's and the store's time, for tests.
+    configured services by name. ``clock`` sets the store's
+    time, by which everything is decided, for tests.
 
     Raises ConfigurationError for a bad configuration, StoreError if the store cannot be used.
     """
@@ -140,7 +141,7 @@ async def open_flow(
             configuration=configuration,
             knight=knight or KnightWitness(),
             sinks={sink.name: sink for sink in alert_sinks},
-            clock=clock or SystemClock(),
+            clock=database.clock,
             new_id=new_id,
         )
         stack.push_async_callback(wiring.store.close)
@@ -271,6 +272,7 @@ class _Wiring:
             motions=self.motions,
             pipelines=self.pipelines,
             read_model=self.read_model,
+            breaker=self.breaker,
             sample=self.read_model_check.sample,
         )
 

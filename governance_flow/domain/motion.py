@@ -298,7 +298,10 @@ def _completed(motion: Motion, event: BranchCompleted) -> Changes:
 
 def _succeeded(motion: Motion, event: BranchCompleted) -> Changes:
     if event.purpose is Purpose.REVIEW:
-        return _resumed(motion, event)
+        if motion.block is not None and motion.block.needs_person:
+            # What only a person may unblock, the Conclave cannot: its answer waits.
+            return Changes()
+        return _resumed(motion, event, event.timestamp)
     changes = Changes(outputs={**motion.outputs, event.purpose: event.output})
     if event.purpose is Purpose.REVISE and event.next_state is not GovernanceState.WITHDRAWN:
         changes["docketed_at"] = event.timestamp
@@ -306,14 +309,14 @@ def _succeeded(motion: Motion, event: BranchCompleted) -> Changes:
     return changes
 
 
-def _resumed(motion: Motion, event: BranchCompleted) -> Changes:
+def _resumed(motion: Motion, event: BranchCompleted, at: datetime) -> Changes:
     """Let the motion rest where it is, as if it had just been entered, if the review says so."""
     if event.output.get("decision") != ReviewDecision.RESUME:
         return Changes()
     return Changes(
         pending=None,
         block=None,
-        pauses=ended(motion.pauses, event.timestamp),
+        pauses=ended(motion.pauses, at),
         returns={state: n for state, n in motion.returns.items() if state is not motion.state},
     )
 
@@ -375,13 +378,25 @@ def _resolved(motion: Motion, event: EscalationResolved) -> Changes:
         return Changes(
             resolution=event, block=changed(motion.block, needs_person=False), invalid_answers=0
         )
-    # What a branch still works on just goes on: there is nothing to try again.
-    goes_on = event.decision is Resolution.RETRY and motion.routing is not None
-    return Changes(
-        resolution=None if goes_on else event,
+    retried = event.decision is Resolution.RETRY
+    if retried and motion.block is not None and _reviews(motion.routing):
+        # The review that was under way goes on, and blocks the motion until it ends.
+        return Changes(resolution=None, block=changed(motion.block, needs_person=False))
+    changes = Changes(
+        # What a branch still works on just goes on: there is nothing to try again.
+        resolution=None if retried and motion.routing is not None else event,
         block=None,
         pauses=ended(motion.pauses, event.timestamp),
     )
+    answer = motion.pending
+    if retried and isinstance(answer, BranchCompleted) and answer.success and _reviews(answer):
+        # The Conclave's answer came while a person had to decide; it holds now.
+        changes.update(_resumed(motion, answer, event.timestamp))
+    return changes
+
+
+def _reviews(asked: MotionRouted | BranchCompleted | None) -> bool:
+    return asked is not None and asked.purpose is Purpose.REVIEW
 
 
 def _violated(motion: Motion, event: ViolationWitnessed) -> Changes:

@@ -21,17 +21,17 @@ def main(arguments: list[str]) -> int:
     """Measure, print the tables, write the JSON; return the exit code."""
     asked = _parser().parse_args(arguments)
     scale = QUICK if asked.quick else FULL
+    kinds = asked.store or STORES
     peer = Peer(scale) if asked.peers else None
+    try:
+        known = {} if peer is None else {"dbos": peer.version()}
+    except NoPeer as error:
+        print(error, file=sys.stderr)
+        return 1
     with Stores(asked.postgres, asked.folder) as stores:
-        results = Results(machine.facts(stores, asked.store or STORES))
-        if peer is not None:
-            try:
-                results.facts["dbos"] = peer.version()
-            except NoPeer as error:
-                print(error, file=sys.stderr)
-                return 1
+        results = Results({**machine.facts(stores, kinds), **known})
         results.facts["scale"] = "quick" if asked.quick else "full"
-        run = Run(stores, scale, results, kinds=asked.store or STORES, peer=peer)
+        run = Run(stores, scale, results, kinds=kinds, peer=peer)
         run.measure(asked.only or list(Part))
     results.write(asked.json)
     show(results)

@@ -25,7 +25,9 @@ from scripts.bench.noop import introduce, opened
 from scripts.bench.raw_tables import Row, raw_tables
 from scripts.bench.stores import Stores
 
-_IN_FLIGHT = 500
+IN_FLIGHT = 500
+"""Motions in flight in these stores. Whoever works on in one with another number adopts that."""
+
 _PAGE = 10_000
 _SOME = 200
 
@@ -86,7 +88,7 @@ class _Template:
 
 async def _driven(address: str, motions: int) -> _Template:
     """Drive motions in an empty store, and take everything that is in it then."""
-    async with opened(address, _IN_FLIGHT) as flow:
+    async with opened(address, IN_FLIGHT) as flow:
         await introduce(flow, motions)
         await flow.worker.run_until_idle()
         await flow.orchestrator.get_pipeline_status()
@@ -108,7 +110,7 @@ async def _driven(address: str, motions: int) -> _Template:
 
 async def _prepared(address: str) -> None:
     """Make the tables of an empty store."""
-    async with opened(address, _IN_FLIGHT):
+    async with opened(address, IN_FLIGHT):
         pass
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 from governance_flow.application.ports.flow_orchestrator import GovernanceState
 from governance_flow.bootstrap import Flow
 from scripts.bench.child import memory_bytes, run_part
-from scripts.bench.filling import FilledStore
+from scripts.bench.filling import IN_FLIGHT, FilledStore
 from scripts.bench.noop import done, introduce, introduce_one, opened
 from scripts.bench.results import Results
 from scripts.bench.scale import Scale
@@ -36,7 +36,6 @@ WARM_UP_TIMES = 3
 _RARELY = {"whole": 3}
 """What takes so long that it is asked for only every so many times."""
 
-_IN_FLIGHT = 500
 _MEBIBYTE = 2**20
 
 
@@ -76,7 +75,7 @@ def weigh(results: Results, scale: Scale, kind: str, filled: dict[int, FilledSto
 
 async def weight(address: str, motions: int) -> dict[str, int]:
     """Drive some more motions, and return the memory held then."""
-    async with opened(address, _IN_FLIGHT) as flow:
+    async with opened(address, IN_FLIGHT) as flow:
         await introduce(flow, motions)
         await flow.worker.run_until_idle()
         await flow.orchestrator.get_pipeline_status()
@@ -88,7 +87,7 @@ async def answers(stores: list[dict[str, Any]], times: int) -> dict[str, list[li
     async with AsyncExitStack() as stack:
         asked = []
         for store in stores:
-            flow = await stack.enter_async_context(opened(store["address"], _IN_FLIGHT))
+            flow = await stack.enter_async_context(opened(store["address"], IN_FLIGHT))
             asked.append(_Asked(flow, [UUID(motion_id) for motion_id in store["ids"]]))
         return {
             question: await _in_turns(asked, question, -(-times // _RARELY.get(question, 1)))

@@ -18,7 +18,7 @@ from governance_flow.bootstrap import Flow
 from governance_flow.domain.errors import NotInState
 from projections.rebuild import Progress
 from scripts.bench.child import peak_memory_bytes, run_part
-from scripts.bench.filling import FilledStore
+from scripts.bench.filling import IN_FLIGHT, FilledStore
 from scripts.bench.noop import done, introduce_one, opened
 from scripts.bench.raw_tables import raw_tables
 from scripts.bench.results import Results
@@ -30,7 +30,6 @@ REBUILT = "motions"
 
 REBUILD_EVENTS_MAX = 1_000_000
 
-_IN_FLIGHT = 500
 _MEBIBYTE = 2**20
 _FIRST_PART = 0.1
 
@@ -99,7 +98,7 @@ def load(results: Results, stores: Stores, scale: Scale, kind: str) -> None:
 
 async def verified(address: str) -> dict[str, float]:
     """Verify a store."""
-    async with opened(address, _IN_FLIGHT) as flow:
+    async with opened(address, IN_FLIGHT) as flow:
         started = time.perf_counter()
         report = await flow.auditor.verify()
         elapsed = time.perf_counter() - started
@@ -122,7 +121,7 @@ async def rebuilt(address: str, events: int, seconds_max: float) -> dict[str, fl
         if reached >= events:
             enough.set()
 
-    async with opened(address, _IN_FLIGHT) as flow:
+    async with opened(address, IN_FLIGHT) as flow:
         started = time.perf_counter()
         rebuilding = asyncio.create_task(flow.rebuilder.rebuild(REBUILT, progress))
         waiting = asyncio.create_task(enough.wait())
@@ -148,7 +147,7 @@ async def rebuilt(address: str, events: int, seconds_max: float) -> dict[str, fl
 
 async def long_motion(address: str, events: int) -> dict[str, Any]:
     """Send one motion back and forth until its stream is that long."""
-    async with opened(address, _IN_FLIGHT) as flow:
+    async with opened(address, IN_FLIGHT) as flow:
         motion_id = await introduce_one(flow, 0)
         version = 0
         while version < events:
@@ -190,7 +189,7 @@ async def loaded(address: str, motion_id: str, times: int) -> dict[str, list[flo
     """Load a motion several times, each time with nothing in memory."""
     took = []
     for _ in range(times):
-        async with opened(address, _IN_FLIGHT) as flow:
+        async with opened(address, IN_FLIGHT) as flow:
             started = time.perf_counter()
             await flow.orchestrator.get_motion_status(UUID(motion_id))
             took.append(1000 * (time.perf_counter() - started))

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from governance_flow.domain.states import GovernanceState
 from scripts.bench import peers, replay
 from scripts.bench.__main__ import main
 from scripts.bench.child import PartFailed, run_part
 from scripts.bench.copying import Block
-from scripts.bench.filling import FilledStore, filled
+from scripts.bench.filling import IN_FLIGHT, FilledStore, filled
 from scripts.bench.goals import verdicts
 from scripts.bench.noop import introduce, opened
 from scripts.bench.raw_tables import raw_tables
@@ -101,9 +102,9 @@ def test_a_part_that_fails_is_noticed(stores: Stores) -> None:
 async def test_a_filled_store_verifies_and_counts_what_it_holds(filled_store: FilledStore) -> None:
     said = await replay.verified(filled_store.address)
     assert said["events"] == filled_store.events == EVENTS
-    async with opened(filled_store.address, 1) as flow:
+    async with opened(filled_store.address, IN_FLIGHT) as flow:
         status = await flow.orchestrator.get_pipeline_status()
-        assert status.motions_by_state["ACKNOWLEDGED"] == MOTIONS
+        assert status.motions_by_state[GovernanceState.ACKNOWLEDGED] == MOTIONS
         assert status.finished_recently == BLOCK
         for motion_id in filled_store.some_ids:
             assert (await flow.orchestrator.get_motion_status(motion_id)).version == 20
@@ -128,7 +129,7 @@ async def test_a_filled_store_that_is_wrong_does_not_verify(filled_store: Filled
 
 
 async def test_work_goes_on_in_a_filled_store(filled_store: FilledStore) -> None:
-    async with opened(filled_store.address, 1) as flow:
+    async with opened(filled_store.address, IN_FLIGHT) as flow:
         await introduce(flow, 2)
         await flow.worker.run_until_idle()
     assert (await replay.verified(filled_store.address))["events"] == EVENTS + 2 * 20

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.read_model import ReadModel
+    from governance_flow.application.services.breaker import Breaker
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
 
@@ -46,6 +47,7 @@ class Reconciler:
         motions: Motions,
         pipelines: Pipelines,
         read_model: ReadModel,
+        breaker: Breaker,
         sample: Callable[[], Awaitable[Sequence[object]]],
     ) -> None:
         self._store = store
@@ -53,6 +55,7 @@ class Reconciler:
         self._motions = motions
         self._pipelines = pipelines
         self._read_model = read_model
+        self._breaker = breaker
         self._sample = sample
 
     async def reconcile(self) -> int:
@@ -69,6 +72,9 @@ class Reconciler:
         Returns where the next page begins (None: that was the last), and how many had lost their
         row.
         """
+        if after is None:
+            # Whoever recorded one system error too many may not have lived to halt the pipeline.
+            await self._breaker.check()
         page = await self._read_model.motions(
             state=None, blocked=None, active=True, limit=PAGE, after=after
         )

@@ -38,25 +38,31 @@ class Breaker:
 
     async def watch(self, events: Sequence[MotionEvent]) -> None:
         """Halt the pipeline if one of ``events`` was a system error too many."""
-        if not any(isinstance(e, OrchestratorError) and is_system_error(e) for e in events):
-            return
+        if any(isinstance(event, OrchestratorError) and is_system_error(event) for event in events):
+            await self.check()
+
+    async def check(self) -> None:
+        """Halt the pipeline if there were too many system errors since it was last resumed.
+
+        Workers ask from time to time as well: whoever recorded the last of those errors may have
+        died, or lost the store, before it could halt. So it does not matter how long ago that was.
+        """
         pipeline = await self._pipelines.refresh()
         if pipeline.halted:
             return
         policy = self._pipelines.configuration.breaker
-        since = self._clock.now() - timedelta(seconds=policy.window_seconds)
-        if pipeline.last_resumed_at is not None:
-            since = max(since, pipeline.last_resumed_at)
-        if await self._at_least(policy.system_errors, since):
+        window = timedelta(seconds=policy.window_seconds)
+        if await self._tripped(policy.system_errors, window, pipeline.last_resumed_at):
             reason = (
                 f"the breaker tripped: {policy.system_errors} system errors "
                 f"within {policy.window_seconds:g} s"
             )
             await self._pipelines.halt(SYSTEM, reason)
 
-    async def _at_least(self, count: int, since: datetime) -> bool:
-        """Return whether there were ``count`` system errors after ``since``, newest first."""
+    async def _tripped(self, count: int, window: timedelta, since: datetime | None) -> bool:
+        """Return whether the newest ``count`` system errors after ``since`` lie in one window."""
         found = 0
+        newest: datetime | None = None
         before: int | None = None
         while True:
             page = await self._store.read_latest(
@@ -64,9 +70,13 @@ class Breaker:
             )
             for stored in page:
                 error = cast("OrchestratorError", self._mapper.to_event(stored))
-                if error.timestamp <= since:
+                if since is not None and error.timestamp <= since:
                     return False
-                found += is_system_error(error)
+                if newest is not None and error.timestamp <= newest - window:
+                    return False
+                if is_system_error(error):
+                    newest = newest or error.timestamp
+                    found += 1
                 if found >= count:
                     return True
             if len(page) < PAGE:

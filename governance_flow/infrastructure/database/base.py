@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar
 
+from governance_flow.application.ports.clock import Clock
 from governance_flow.application.ports.database import Dialect, Row, Transaction
 from governance_flow.domain.errors import StoreUnavailable
 from governance_flow.infrastructure.database.errors import ConnectionLost, TransactionContended
@@ -96,6 +97,8 @@ class SqlDatabase(ABC, Generic[C]):
     """
 
     dialect: Dialect
+    clock: Clock
+    """The store's time, by which everything is decided."""
 
     def __init__(
         self, *, where: str, writers: Pool[C], readers: Pool[C], threads: tuple[int, int] | None

@@ -58,6 +58,8 @@ def open_database(
         raise InvalidInput(f"not the address of a store; write {_FORMS}")
     try:
         _prepare(database, migrations(database.dialect) if steps is None else steps)
+        # From here on the store's time is known, and need not be asked for to be told.
+        database.read_now(lambda tx: tx.now_us())
     except BaseException:
         database.close_now()
         raise

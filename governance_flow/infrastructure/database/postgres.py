@@ -30,6 +30,7 @@ from governance_flow.infrastructure.database.postgres_connection import (
 )
 from governance_flow.infrastructure.database.postgres_errors import postgres_errors, store_error
 from governance_flow.infrastructure.database.postgres_listener import PostgresListener
+from governance_flow.infrastructure.database.server_clock import ServerClock
 
 WRITERS = 4
 READERS = 4
@@ -52,11 +53,12 @@ class PostgresTransaction(StoreTransaction):
 
     dialect: Dialect = "postgres"
 
-    def __init__(self, connection: Connection, clock: Clock | None, where: str, mode: Mode) -> None:
+    def __init__(self, connection: Connection, clock: Clock, where: str, mode: Mode) -> None:
         super().__init__(mode)
         self._connection = connection
         self._where = where
-        self._now_us = None if clock is None else to_us(clock.now())
+        self._server_clock = clock if isinstance(clock, ServerClock) else None
+        self._now_us = None if self._server_clock else to_us(clock.now())
         self._last: list[Statement] = []
         with postgres_errors(where):
             connection.autocommit = mode is Mode.STATEMENT
@@ -67,7 +69,7 @@ class PostgresTransaction(StoreTransaction):
     def now_us(self) -> int:
         """Return the store's clock in microseconds UTC, the same for the whole transaction."""
         if self._now_us is None:
-            [(self._now_us,)] = self.execute(_SQL.read_clock)
+            return self._heard(self.execute(_SQL.read_clock))
         return self._now_us
 
     def execute(self, sql: str, params: Params | None = None) -> list[Row]:
@@ -92,8 +94,16 @@ class PostgresTransaction(StoreTransaction):
                 cursors = [self._connection.execute(sql, params) for sql, params in asked]
             results = [_rows(cursor) for cursor in cursors]
         if asks_clock:
-            [(self._now_us,)] = results.pop()
+            self._heard(results.pop())
         return results
+
+    def _heard(self, answer: list[Row]) -> int:
+        """Note what the server says the time is."""
+        [(now_us,)] = answer
+        self._now_us = int(now_us)
+        if self._server_clock is not None:
+            self._server_clock.observe(self._now_us)
+        return self._now_us
 
     def at_commit(self, sql: str, params: Params) -> None:
         """Keep the statement, to send it in one round trip with COMMIT."""
@@ -148,7 +158,7 @@ class PostgresDatabase(SqlDatabase[Connection]):
         self, address: str, *, clock: Clock | None = None, timeouts: Timeouts | None = None
     ) -> None:
         self.server = Server.at(address, timeouts or Timeouts())
-        self._clock = clock
+        self.clock: Clock = clock or ServerClock()
         self._listener: PostgresListener | None = None
         self._listener_guard = Lock()
         super().__init__(
@@ -172,7 +182,7 @@ class PostgresDatabase(SqlDatabase[Connection]):
         super().close_now()
 
     def _begin(self, connection: Connection, mode: Mode) -> PostgresTransaction:
-        return PostgresTransaction(connection, self._clock, self.where, mode)
+        return PostgresTransaction(connection, self.clock, self.where, mode)
 
     def _pool(self, size: int) -> Pool[Connection]:
         return Pool(

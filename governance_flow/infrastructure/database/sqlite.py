@@ -124,7 +124,7 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
                 f"SQLite {sqlite3.sqlite_version} is too old; {needed} or newer is needed"
             )
         self._path = path
-        self._clock = clock
+        self.clock = clock
         self._busy_seconds = busy_seconds
         self.read_only = read_only
         if path is None:
@@ -160,7 +160,7 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
             )
 
     def _begin(self, connection: sqlite3.Connection, mode: Mode) -> SqliteTransaction:
-        return SqliteTransaction(connection, self._clock, self.where, mode)
+        return SqliteTransaction(connection, self.clock, self.where, mode)
 
     def _pool(
         self, connect: Callable[[], sqlite3.Connection], *, size: int
