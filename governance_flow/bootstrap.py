@@ -22,6 +22,7 @@ from governance_flow.application.process_manager.agenda import AgendaKeeper
 from governance_flow.application.process_manager.alerting import Alerting
 from governance_flow.application.process_manager.background import Failures
 from governance_flow.application.process_manager.dispatching import Dispatcher
+from governance_flow.application.process_manager.following import Following
 from governance_flow.application.process_manager.reconciling import Reconciler
 from governance_flow.application.process_manager.reporting import Reporting
 from governance_flow.application.process_manager.worker import Worker
@@ -295,7 +296,7 @@ class _Wiring:
         return Worker(
             store=self.store,
             assignments=self.assignments,
-            follower=self.runner,
+            following=Following(self.runner, self.assignments, self.clock, name),
             pipelines=self.pipelines,
             agenda=AgendaKeeper(
                 store=self.store,

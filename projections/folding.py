@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from governance_flow.application.ports.projection import Batch, MotionChange, Recorded
 from governance_flow.domain.errors import CorruptStream
 from governance_flow.domain.events import PIPELINE_ID, MotionEvent, PipelineEvent
-from governance_flow.domain.motion import evolve
+from governance_flow.domain.evolve import evolve
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from governance_flow.application.summaries import MotionSummary, summarise
 from governance_flow.domain.errors import StoreError
-from governance_flow.domain.motion import evolve
+from governance_flow.domain.evolve import evolve
 from projections import activity, motions
 from projections.activity import Total, TotalKind, totals_of
 from projections.folding import Folder, Poison

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from governance_flow.application.ports.flow_orchestrator import ActionKind
 from governance_flow.domain.errors import Refused, UnknownMotion, ViolationRefused
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import GovernanceState
 
 if TYPE_CHECKING:

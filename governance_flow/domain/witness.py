@@ -45,7 +45,7 @@ class CoveredEvent(NamedTuple):
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WitnessRequest:
     """What the Knight is asked to witness: one transition of one motion."""
 
@@ -84,9 +84,16 @@ class WitnessRequest:
     def opening(self) -> str:
         """How the text of every statement that binds this begins: all but the witness's name.
 
-        It is ``binding`` in canonical JSON, put together by hand because every transition needs it.
-        The keys are sorted, so the witness stands last.
+        It is ``binding`` in canonical JSON, put together by hand because every transition needs it,
+        once to make its statement and once to check it. The keys are sorted, so the witness stands
+        last.
         """
+        opening: str | None = self.__dict__.get("opening kept")
+        if opening is None:
+            opening = self.__dict__["opening kept"] = self._opening()
+        return opening
+
+    def _opening(self) -> str:
         proposed = self.transition
         cause = proposed.cause
         covers = ",".join(

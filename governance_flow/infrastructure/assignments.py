@@ -18,13 +18,14 @@ from governance_flow.infrastructure.alerts_outbox import SqlAlertOutbox
 from governance_flow.infrastructure.checkpoints import SqlCheckpoints
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.hints import Channel
+from governance_flow.infrastructure.duties import SqlDuties
 from governance_flow.infrastructure.event_table import EventTable, head_of
 from governance_flow.infrastructure.leases import SqlLeases
 from governance_flow.infrastructure.work_changes import WorkChanges
 
 
-class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints):
-    """Leases, agenda, outbox and checkpoints, and what is asked of all of them together."""
+class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, SqlDuties):
+    """Leases, agenda, outbox, checkpoints and duties, and what is asked of all of them together."""
 
     def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:
         """Make the rows say what the changes call for."""

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from governance_flow.application.audit.replay import Replayer
 from governance_flow.application.summaries import summarise
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.pipeline import Pipeline
 from tests.properties.test_motion_properties import Command, live, lives
 from tests.support.audit import MAPPER, MOTION, closed_up, doctored, log_of, verified, without

@@ -19,7 +19,8 @@ from governance_flow.domain.decisions.proceed import proceed
 from governance_flow.domain.errors import Refused, ViolationRefused
 from governance_flow.domain.escalation import ERROR_TYPE_MAP, Resolution, ReviewDecision
 from governance_flow.domain.events import MotionEvent, MotionRouted, TransitionWitnessed
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.next_action import (
     AwaitBranch,
     AwaitOrchestrator,

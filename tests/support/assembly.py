@@ -22,7 +22,8 @@ from governance_flow.domain.events import (
     PipelineHalted,
     PipelineResumed,
 )
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 from governance_flow.domain.states import GovernanceState
 from governance_flow.domain.witness import WitnessChain

@@ -61,7 +61,8 @@ from governance_flow.domain.events import (
     MotionEvent,
     MotionRouted,
 )
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import GovernanceState
 from tests.support.clock import ManualClock
 from tests.support.motions import INTRODUCER, honest_knight, told

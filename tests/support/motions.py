@@ -53,7 +53,8 @@ from governance_flow.domain.events import (
     TransitionWitnessed,
     ViolationWitnessed,
 )
-from governance_flow.domain.motion import Answer, Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Answer, Motion
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 from governance_flow.domain.states import GovernanceState
 from governance_flow.domain.witness import WitnessChain, WitnessRequest, WitnessStatement

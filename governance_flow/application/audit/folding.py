@@ -8,7 +8,7 @@ from uuid import UUID
 from governance_flow.application.audit.pages import rows_of_stream
 from governance_flow.application.audit.reading import corrupt, motion_event, pipeline_event
 from governance_flow.domain.events import PIPELINE_ID
-from governance_flow.domain.motion import evolve
+from governance_flow.domain.evolve import evolve
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from governance_flow.domain.events import (
     ConfigurationAdopted,
     TransitionWitnessed,
 )
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 
 if TYPE_CHECKING:

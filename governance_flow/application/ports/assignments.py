@@ -295,7 +295,22 @@ class Checkpoints(Protocol):
         ...
 
 
-class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Protocol):
+class Duties(Protocol):
+    """What one worker does for all of them, as long as its lease lasts."""
+
+    async def take_duty(self, name: str, *, owner: str, lease_seconds: float) -> float | None:
+        """Take a duty, or keep it for longer.
+
+        Returns None if it is ours now, otherwise for how many seconds somebody else has it.
+        """
+        ...
+
+    async def lay_down_duty(self, name: str, *, owner: str) -> None:
+        """Let somebody else take a duty at once, if it is ours."""
+        ...
+
+
+class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Duties, Protocol):
     """All operational rows of one store."""
 
     def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:

@@ -11,6 +11,7 @@ import structlog
 
 from governance_flow.application.ports.assignments import AgendaKind
 from governance_flow.application.process_manager.background import backoff_seconds
+from governance_flow.application.process_manager.collecting import collecting_rarely
 from governance_flow.domain.errors import GovernanceFlowError
 
 if TYPE_CHECKING:
@@ -19,23 +20,16 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.assignments import AssignmentStore
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.event_store import EventStore, Head
-    from governance_flow.application.ports.projection import Follower
     from governance_flow.application.process_manager.agenda import AgendaKeeper
     from governance_flow.application.process_manager.alerting import Alerting
     from governance_flow.application.process_manager.background import Failures
     from governance_flow.application.process_manager.dispatching import Dispatcher
+    from governance_flow.application.process_manager.following import Following
     from governance_flow.application.process_manager.reconciling import Cursor, Reconciler
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.configuration import WorkerPolicy
 
 RECONCILE_EVERY = timedelta(minutes=1)
-FOLLOW_EVERY = timedelta(milliseconds=100)
-FOLLOW_EVENTS = 1000
-"""How far a busy worker lets the read model fall behind, in time and in events."""
-
-FOLLOWED_BATCHES_MAX = 10
-"""How much of the log is followed in one round, so that a growing log starves nothing else."""
-
 REST_SECONDS_MIN = 0.01
 """However soon something becomes due, a clock that stands still must not make the worker spin."""
 
@@ -54,7 +48,7 @@ class Worker:
         *,
         store: EventStore,
         assignments: AssignmentStore,
-        follower: Follower,
+        following: Following,
         pipelines: Pipelines,
         agenda: AgendaKeeper,
         dispatcher: Dispatcher,
@@ -67,7 +61,7 @@ class Worker:
     ) -> None:
         self._store = store
         self._assignments = assignments
-        self._follower = follower
+        self._following = following
         self._pipelines = pipelines
         self._agenda = agenda
         self._dispatcher = dispatcher
@@ -82,7 +76,6 @@ class Worker:
         self._beating: asyncio.Task[None] | None = None
         self._seen_work = 0
         self._reconciled = clock.now() - RECONCILE_EVERY
-        self._followed = clock.now() - FOLLOW_EVERY
         self._sweep: Cursor | None = None
 
     def stop(self) -> None:
@@ -147,28 +140,12 @@ class Worker:
             moved |= await self._dispatcher.claim(due)
         if due.alerts:
             moved |= await self._alerting.deliver_due()
-        await self._follow(head, busy=moved)
+        await self._following.follow(head.position, busy=moved)
         return moved, head
-
-    async def _follow(self, head: Head, *, busy: bool) -> None:
-        """Bring the read model up to the events: at once when idle, else in large batches.
-
-        Large batches cost less, because a motion that moves several times is written once.
-        Whoever asks the read model catches up first, so nobody sees that it waits.
-        """
-        now = self._clock.now()
-        behind_events = head.position - self._follower.position
-        late = now - self._followed >= FOLLOW_EVERY
-        if busy and not late and behind_events < FOLLOW_EVENTS:
-            return
-        self._followed = now
-        for _ in range(FOLLOWED_BATCHES_MAX):
-            if not await self._follower.run_once(FOLLOW_EVENTS):
-                return
 
     async def _idle(self, head: Head) -> bool:
         """Return whether nothing is due and nobody is at work."""
-        await self._follower.catch_up(head.position)
+        await self._following.catch_up(head.position)
         if await self._store.head() != head:
             # What was looked at may not be all that there is by now.
             return False
@@ -240,7 +217,8 @@ class Worker:
             self._beating = asyncio.create_task(self._beat(), name="heartbeat")
         drain_seconds = self._policy.drain_seconds
         try:
-            yield
+            with collecting_rarely():
+                yield
         except asyncio.CancelledError:
             # Whoever cancels does not want to wait.
             drain_seconds = 0
@@ -253,7 +231,9 @@ class Worker:
     async def _leave(self, drain_seconds: float) -> None:
         try:
             await asyncio.gather(
-                self._dispatcher.drain(drain_seconds), self._alerting.drain(drain_seconds)
+                self._dispatcher.drain(drain_seconds),
+                self._alerting.drain(drain_seconds),
+                self._following.lay_down(),
             )
         finally:
             if not self._running:

@@ -26,7 +26,8 @@ from governance_flow.domain.events import (
     ProposedTransition,
     TransitionWitnessed,
 )
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import admitted_delta
 from governance_flow.domain.witness import WitnessChain
 

@@ -20,7 +20,7 @@ _FILES = (
     "0001_events.sql",
     "0002_operations.sql",
     "0003_snapshots.sql",
-    "0004_free_assignments.sql",
+    "0004_fleets.sql",
 )
 
 APPLICATION_ID = 0x47464C57

@@ -16,7 +16,7 @@ SELECT
     (SELECT string_agg('a table named ' || relname, ', ' ORDER BY relname)
        FROM ours
       WHERE relname IN ('head', 'events', 'checkpoints', 'assignments', 'agenda',
-                        'alerts_outbox', 'lease_tokens'));
+                        'alerts_outbox', 'lease_tokens', 'duties'));
 
 -- name: identify (sqlite)
 -- Our mark (the file's application id; none if the file is empty), and the tables that are there.

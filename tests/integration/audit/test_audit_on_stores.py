@@ -18,7 +18,8 @@ from governance_flow.application.ports.flow_orchestrator import Lag
 from governance_flow.application.summaries import summarise
 from governance_flow.domain.errors import CorruptStream, InvalidInput, UnknownMotion
 from governance_flow.domain.events import PIPELINE_ID, MotionEvent, PipelineEvent
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 from governance_flow.domain.states import ADMITTED_STATES, GovernanceState
 from tests.support.assembly import whole_log

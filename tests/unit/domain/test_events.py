@@ -13,7 +13,7 @@ from governance_flow.domain.branches import PURPOSE_SERVICE, GovernanceBranch, P
 from governance_flow.domain.errors import CorruptStream, GovernanceFlowError
 from governance_flow.domain.escalation import Resolution
 from governance_flow.domain.events import EVENT_TYPES, MotionIntroduced, MotionRouted
-from governance_flow.domain.motion import evolve
+from governance_flow.domain.evolve import evolve
 from governance_flow.domain.states import OWNER_PURPOSE, STATE_SERVICE_MAP, GovernanceState
 from tests.support.motions import MOTION_ID, NOON, Scenario, person
 

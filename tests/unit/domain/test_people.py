@@ -16,7 +16,7 @@ from governance_flow.domain.events import (
     MotionAmended,
     TransitionWitnessed,
 )
-from governance_flow.domain.motion import evolve
+from governance_flow.domain.evolve import evolve
 from governance_flow.domain.states import GovernanceState
 from tests.support.motions import INTRODUCER, NOON, Scenario, person, service
 

@@ -10,7 +10,8 @@ import pytest
 from governance_flow.domain.branches import SERVICE_BRANCH, GovernanceBranch, Purpose
 from governance_flow.domain.errors import CorruptStream
 from governance_flow.domain.events import SYSTEM, Cause, TransitionWitnessed
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import (
     EDGES,
     HAND_OFF_MAP,
