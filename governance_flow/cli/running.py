@@ -136,7 +136,7 @@ async def _drive_on(
 ) -> None:
     """Wait for what becomes due shortly, and drive again, as long as patience lasts."""
     while not stopping.requested:
-        due_seconds = await flow.assignments.seconds_to_next_due()
+        due_seconds = (await flow.assignments.due(())).next_seconds
         if due_seconds is None or due_seconds > patience_seconds:
             return
         due_seconds = max(due_seconds, WAIT_SECONDS_MIN)

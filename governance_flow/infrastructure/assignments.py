@@ -50,15 +50,14 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
     async def due(self, services: Sequence[str]) -> DueWork:
         """Look, in one glance, at what can be done now; assignments for these services."""
 
-        def work(tx: Transaction) -> list[Row]:
-            return tx.execute(
-                self._leases_sql.due_now,
-                {"services": sorted(set(services)), "now_us": tx.now_us()},
-            )
+        def work(tx: Transaction) -> tuple[int, Row]:
+            params = {"services": sorted(set(services)), "now_us": tx.now_us()}
+            [row] = tx.execute(self._leases_sql.due_now, params)
+            return tx.now_us(), row
 
-        [
-            (*head, assignments, recorded, docket, deadlines, delegations, alerts)
-        ] = await self._database.read(work)
+        now_us, (*head, next_us, assignments, recorded, docket, deadlines, delegations, alerts) = (
+            await self._database.read(work)
+        )
         return DueWork(
             head=head_of(tuple(head)),
             assignments=bool(assignments),
@@ -67,16 +66,8 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
             deadlines=bool(deadlines),
             delegations=bool(delegations),
             alerts=bool(alerts),
+            next_seconds=None if next_us is None else (next_us - now_us) / 1_000_000,
         )
-
-    async def seconds_to_next_due(self) -> float | None:
-        """Return how long it is until something becomes due or a lease runs out."""
-
-        def work(tx: Transaction) -> float | None:
-            [(due_us,)] = tx.execute(self._leases_sql.next_due, {"now_us": tx.now_us()})
-            return None if due_us is None else (due_us - tx.now_us()) / 1_000_000
-
-        return await self._database.read(work)
 
     async def idle_counts(
         self, services: Sequence[str], kinds: Sequence[AgendaKind] = tuple(AgendaKind)

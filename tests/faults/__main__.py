@@ -103,7 +103,7 @@ def main(given: Sequence[str] | None = None) -> int:
         _say(f"no fault is called {asked.only}; there are {names}")
         return 2
     # That the store was away is no news here; what it led to is in the table.
-    logging.basicConfig(level=logging.CRITICAL)
+    logging.disable(logging.ERROR)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     _say(f"seed {asked.seed}")
     _say(_row(HEADINGS))

@@ -155,7 +155,11 @@ class WorkChange:
 
 @dataclass(frozen=True, slots=True)
 class DueWork:
-    """What can be done right now, each at a glance, and the head row as it stood then."""
+    """What can be done right now, each at a glance, and the head row as it stood then.
+
+    ``next_seconds`` is how long it is, by the store's clock, until something else becomes due, a
+    lease that runs out included; None if nothing is planned.
+    """
 
     head: Head
     assignments: bool
@@ -164,6 +168,7 @@ class DueWork:
     deadlines: bool
     delegations: bool
     alerts: bool
+    next_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,14 +336,6 @@ class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Duties, Protocol
 
     async def due(self, services: Sequence[str]) -> DueWork:
         """Look, in one glance, at what can be done now; assignments for these services."""
-        ...
-
-    async def seconds_to_next_due(self) -> float | None:
-        """Return how long it is, by the store's clock, until something becomes due.
-
-        A lease that runs out counts too. Only times still to come count: what is due already can
-        be claimed already. None if nothing is planned.
-        """
         ...
 
     async def idle_counts(

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from governance_flow.application.services.processing import Processing
 
 BATCH = 256
+ADMITTING_SECONDS = 5.0
+"""For how long one worker may hold the docket: so long nobody is admitted if it dies."""
+
 STARVATION_CHECK = timedelta(minutes=1)
 STARVED = "hour of the last alert about a starved docket"
 """Name of the checkpoint that makes it one an hour, whichever worker notices."""
@@ -97,7 +100,7 @@ class AgendaKeeper:
     async def _admit(self, free: int) -> bool:
         """Admit as many motions as there are places now, in the order of the docket."""
         claimed = await self._assignments.claim_docket(
-            limit=min(free, BATCH), lease_seconds=self._lease_seconds
+            limit=min(free, BATCH), lease_seconds=min(self._lease_seconds, ADMITTING_SECONDS)
         )
         if not claimed:
             return False
@@ -159,6 +162,7 @@ class AgendaKeeper:
         if now - self._starvation_checked < STARVATION_CHECK:
             return
         self._starvation_checked = now
+        await self._read_model.catch_up(head.position)
         counts = await self._read_model.counts(since=now)
         share = self._pipelines.configuration.alerts.docket_starved_at_blocked_share
         if not counts.waiting or counts.blocked < share * head.admitted:

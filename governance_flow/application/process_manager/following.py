@@ -22,7 +22,7 @@ RENEW_AFTER = timedelta(seconds=LEASE_SECONDS / 3)
 
 FOLLOW_EVERY = timedelta(milliseconds=100)
 BATCH = 1000
-"""How far a busy worker lets the read model fall behind, in time and in events."""
+"""How far the read model is let fall behind, in time and in events, while nobody asks it."""
 
 BATCHES_MAX = 10
 """How much of the log is followed in one round, so that a growing log starves nothing else."""
@@ -47,14 +47,17 @@ class Following:
         self._ours = False
         self._ask_at = clock.now()
 
-    async def follow(self, head_position: int, *, busy: bool) -> None:
-        """Bring the read model up to the events: at once when idle, else in large batches.
+    async def follow(self, head_position: int) -> None:
+        """Bring the read model up to the events, if it is far enough behind, or late.
 
-        Large batches cost less, because a motion that moves several times is written once.
+        Large batches cost less, because a motion that moves several times is written once; and
+        a motion on its way is not held up by what nobody looks at.
         """
         now = self._clock.now()
         behind_events = head_position - self._follower.position
-        if busy and behind_events < BATCH and now - self._followed < FOLLOW_EVERY:
+        if behind_events <= 0 or (
+            behind_events < BATCH and timedelta(0) <= now - self._followed < FOLLOW_EVERY
+        ):
             return
         if not await self._on_duty():
             return
@@ -62,6 +65,15 @@ class Following:
         for _ in range(BATCHES_MAX):
             if not await self._follower.run_once(BATCH):
                 return
+            if self._follower.position >= head_position:
+                # What came in meanwhile makes the next batch.
+                return
+
+    def rest_seconds(self, head_position: int) -> float | None:
+        """Return after how long to follow what is there; None if there is nothing to follow."""
+        if not self._ours or head_position <= self._follower.position:
+            return None
+        return max(0.0, (self._followed + FOLLOW_EVERY - self._clock.now()).total_seconds())
 
     async def catch_up(self, position: int) -> None:
         """Return once the read model has everything up to a position, whoever's duty it is."""

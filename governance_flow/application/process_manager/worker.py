@@ -17,7 +17,7 @@ from governance_flow.domain.errors import GovernanceFlowError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.assignments import AssignmentStore, DueWork
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.event_store import EventStore, Head
     from governance_flow.application.process_manager.agenda import AgendaKeeper
@@ -92,12 +92,12 @@ class Worker:
         async with self._at_work():
             while not self._stopping:
                 try:
-                    moved, head = await self.step()
+                    moved, due = await self.step()
                     # Logged already; what is left of it comes round again by itself.
                     self._failures.take()
                     failures = 0
                     if not moved:
-                        await self._rest(head)
+                        await self._rest(due)
                 except Exception as error:
                     failures += 1
                     delay = backoff_seconds(self._policy.poll_seconds, failures)
@@ -117,17 +117,20 @@ class Worker:
         """
         async with self._at_work():
             while not self._stopping:
-                moved, head = await self.step()
+                moved, due = await self.step()
                 for failure in self._failures.take():
                     raise failure
                 if moved:
                     continue
-                if not self._dispatcher.busy and await self._idle(head):
+                if not self._dispatcher.busy and await self._idle(due.head):
                     return
-                await self._rest(head)
+                await self._rest(due)
 
-    async def step(self) -> tuple[bool, Head]:
-        """Do one round of everything that is due; returns whether anything moved."""
+    async def step(self) -> tuple[bool, DueWork]:
+        """Do one round of everything that is due.
+
+        Returns whether anything moved, and what was due when it was looked at.
+        """
         self._wake.clear()
         await self._dispatcher.prepare()
         moved = await self._reconcile_sometimes()
@@ -140,8 +143,8 @@ class Worker:
             moved |= await self._dispatcher.claim(due)
         if due.alerts:
             moved |= await self._alerting.deliver_due()
-        await self._following.follow(head.position, busy=moved)
-        return moved, head
+        await self._following.follow(head.position)
+        return moved, due
 
     async def _idle(self, head: Head) -> bool:
         """Return whether nothing is due and nobody is at work."""
@@ -166,20 +169,20 @@ class Worker:
         self._sweep, restored = await self._reconciler.reconcile_page(after)
         return bool(restored) or self._sweep is not None
 
-    async def _rest(self, head: Head) -> None:
+    async def _rest(self, due: DueWork) -> None:
         """Wait until something may have happened, or becomes due, or the poll is up."""
+        position = due.head.position
+        follow_seconds = self._following.rest_seconds(position)
         seconds = self._policy.poll_seconds
-        due_seconds = await self._assignments.seconds_to_next_due()
-        if due_seconds is not None:
-            seconds = min(seconds, max(due_seconds, REST_SECONDS_MIN))
-        hints = [
-            asyncio.create_task(waiting)
-            for waiting in (
-                self._woken(),
-                self._store.wait_for_append(after_position=head.position, timeout_seconds=seconds),
-                self._wait_for_work(seconds),
+        for due_seconds in (due.next_seconds, follow_seconds):
+            if due_seconds is not None:
+                seconds = min(seconds, max(due_seconds, REST_SECONDS_MIN))
+        waits = [self._woken(), self._wait_for_work(seconds)]
+        if follow_seconds is None:
+            waits.append(
+                self._store.wait_for_append(after_position=position, timeout_seconds=seconds)
             )
-        ]
+        hints = [asyncio.create_task(waiting) for waiting in waits]
         try:
             done, _ = await asyncio.wait(
                 hints, timeout=seconds, return_when=asyncio.FIRST_COMPLETED

@@ -28,7 +28,8 @@ UPDATE agenda
  WHERE motion_id IN (
     SELECT free.motion_id
       FROM json_each(:kinds) AS wanted
-      JOIN agenda AS free ON free.motion_id IN (
+     CROSS JOIN agenda AS free
+     WHERE free.motion_id IN (
         SELECT g.motion_id
           FROM agenda g
          WHERE g.kind = wanted.value AND g.due_us <= :now_us

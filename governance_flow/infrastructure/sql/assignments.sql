@@ -58,7 +58,8 @@ UPDATE assignments
     SELECT due.routing_id FROM (
         SELECT free.routing_id, free.not_before_us
           FROM json_each(:services) AS served
-          JOIN assignments AS free ON free.routing_id IN (
+         CROSS JOIN assignments AS free
+         WHERE free.routing_id IN (
             SELECT c.routing_id
               FROM assignments c
              WHERE c.service = served.value AND c.not_before_us <= :now_us
@@ -79,8 +80,29 @@ RETURNING routing_id, motion_id, service, state, purpose, attempt, not_before_us
           lease_owner, lease_token, lease_expires_at_us, lease_losses;
 
 -- name: due_now (postgres)
--- The head row, and whether there is anything to be done now, of each kind.
+-- The head row, when the next thing becomes due or a lease runs out, and whether there is anything
+-- to be done now, of each kind.
 SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
+       (SELECT min(t.due_us) FROM (
+            SELECT min(not_before_us) AS due_us FROM assignments WHERE not_before_us > :now_us
+            UNION ALL
+            SELECT min(deadline_us) FROM assignments
+             WHERE deadline_us IS NOT NULL AND deadline_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM assignments
+             WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us
+            UNION ALL
+            SELECT min(delegated_until_us) FROM assignments
+             WHERE delegated_until_us IS NOT NULL AND delegated_until_us > :now_us
+            UNION ALL
+            SELECT min(due_us) FROM agenda WHERE due_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM agenda WHERE lease_expires_at_us > :now_us
+            UNION ALL
+            SELECT min(due_us) FROM alerts_outbox WHERE due_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM alerts_outbox WHERE lease_expires_at_us > :now_us
+       ) AS t),
        EXISTS (
         SELECT FROM unnest(:services::text[]) AS served (service)
          CROSS JOIN LATERAL (
@@ -110,8 +132,29 @@ SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
   FROM head h;
 
 -- name: due_now (sqlite)
--- The head row, and whether there is anything to be done now, of each kind.
+-- The head row, when the next thing becomes due or a lease runs out, and whether there is anything
+-- to be done now, of each kind.
 SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
+       (SELECT min(t.due_us) FROM (
+            SELECT min(not_before_us) AS due_us FROM assignments WHERE not_before_us > :now_us
+            UNION ALL
+            SELECT min(deadline_us) FROM assignments
+             WHERE deadline_us IS NOT NULL AND deadline_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM assignments
+             WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us
+            UNION ALL
+            SELECT min(delegated_until_us) FROM assignments
+             WHERE delegated_until_us IS NOT NULL AND delegated_until_us > :now_us
+            UNION ALL
+            SELECT min(due_us) FROM agenda WHERE due_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM agenda WHERE lease_expires_at_us > :now_us
+            UNION ALL
+            SELECT min(due_us) FROM alerts_outbox WHERE due_us > :now_us
+            UNION ALL
+            SELECT min(lease_expires_at_us) FROM alerts_outbox WHERE lease_expires_at_us > :now_us
+       ) AS t),
        EXISTS (
         SELECT 1 FROM json_each(:services) AS served
          CROSS JOIN assignments AS a
@@ -249,29 +292,6 @@ SELECT routing_id, motion_id, service, state, purpose, attempt, not_before_us,
 SELECT (SELECT count(*) FROM assignments),
        (SELECT count(*) FROM assignments
          WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us);
-
--- name: next_due
--- The next time at which anything becomes due or a lease runs out.
-SELECT min(t.due_us) FROM (
-    SELECT min(not_before_us) AS due_us FROM assignments WHERE not_before_us > :now_us
-    UNION ALL
-    SELECT min(deadline_us) FROM assignments
-     WHERE deadline_us IS NOT NULL AND deadline_us > :now_us
-    UNION ALL
-    SELECT min(lease_expires_at_us) FROM assignments
-     WHERE lease_expires_at_us IS NOT NULL AND lease_expires_at_us > :now_us
-    UNION ALL
-    SELECT min(delegated_until_us) FROM assignments
-     WHERE delegated_until_us IS NOT NULL AND delegated_until_us > :now_us
-    UNION ALL
-    SELECT min(due_us) FROM agenda WHERE due_us > :now_us
-    UNION ALL
-    SELECT min(lease_expires_at_us) FROM agenda WHERE lease_expires_at_us > :now_us
-    UNION ALL
-    SELECT min(due_us) FROM alerts_outbox WHERE due_us > :now_us
-    UNION ALL
-    SELECT min(lease_expires_at_us) FROM alerts_outbox WHERE lease_expires_at_us > :now_us
-) AS t;
 
 -- name: count_work (postgres)
 -- What is due or held: for these services, on the agenda, in the outbox. What was delegated is in

@@ -25,12 +25,13 @@ SELECT position, CAST(stream_id AS BLOB), stream_version, CAST(topic AS BLOB), s
  LIMIT :limit;
 
 -- name: by_stream (postgres)
--- A page in order of stream and version.
+-- A page in order of stream and version: of the columns, not of the text that is selected, which
+-- no index has in order.
 SELECT position, stream_id::text, stream_version, topic, state, committed_at_us
   FROM events
  WHERE (stream_id, stream_version) > (CAST(:after_stream AS uuid), :after_version)
    AND position <= :up_to_position
- ORDER BY stream_id, stream_version
+ ORDER BY events.stream_id, events.stream_version
  LIMIT :limit;
 
 -- name: by_stream (sqlite)

@@ -158,7 +158,7 @@ def test_a_signature_below_the_body_leaves_the_binding_as_it_is() -> None:
 
 
 def changed(request: WitnessRequest, **fields: Any) -> WitnessRequest:
-    return replace(request, transition=request.transition.model_copy(update=fields))
+    return replace(request, transition=replace(request.transition, **fields))
 
 
 OTHER_REQUESTS: dict[str, Callable[[WitnessRequest], WitnessRequest]] = {
@@ -198,8 +198,8 @@ def test_every_field_of_a_statement_is_tried_above() -> None:
         lambda r: changed(r, cause=r.transition.cause.model_copy(update={"event_id": None})),
         lambda r: changed(r, actor=SYSTEM.model_copy(update={"id": "president_service"})),
         lambda r: replace(r, covered=tuple(reversed(r.covered))),
-        lambda r: replace(r, covered=(replace(r.covered[0], sha256="0" * 64), *r.covered[1:])),
-        lambda r: replace(r, covered=(replace(r.covered[0], version=9), *r.covered[1:])),
+        lambda r: replace(r, covered=(r.covered[0]._replace(sha256="0" * 64), *r.covered[1:])),
+        lambda r: replace(r, covered=(r.covered[0]._replace(version=9), *r.covered[1:])),
     ],
 )
 def test_no_part_of_a_field_may_differ(part: Callable[[WitnessRequest], WitnessRequest]) -> None:
