@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-lock
+PEERS_STAMP := $(VENV)/.installed-peers
 PYTEST := $(BIN)/python -m pytest
 # Two workers: the suite is made for two cores, and shares one PostgreSQL server between them.
 WORKERS ?= 2
@@ -57,6 +58,28 @@ coverage: $(STAMP) ## Run all tests and report branch coverage
 	$(BIN)/coverage report --include='governance_flow/domain/*' --fail-under=100
 	$(BIN)/coverage report --omit='governance_flow/domain/*' --fail-under=90
 
+.PHONY: test-faults
+test-faults: $(STAMP) ## Kill workers, stop servers, cut connections, and print what it came to (10 min)
+	$(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Simulate 20,000 runs of the pipeline, each with its own faults (ARGS="--seed 7": one)
+	$(BIN)/python -m tests.simulation $(if $(ARGS),$(ARGS),--seeds 20000 --jobs $(WORKERS))
+
+.PHONY: bench
+bench: $(STAMP) ## Measure speed, latency, growth and replay; print a table, write var/bench.json (5 min)
+	@mkdir -p $(VAR)
+	$(BIN)/python -m scripts.bench --json $(VAR)/bench.json $(ARGS)
+
+$(PEERS_STAMP): $(STAMP) requirements-peers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-peers.txt
+	@touch $@
+
+.PHONY: bench-peers
+bench-peers: $(PEERS_STAMP) ## The same, and what a user would pick instead, in the same run (7 min)
+	@mkdir -p $(VAR)
+	$(BIN)/python -m scripts.bench --peers --json $(VAR)/bench.json $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import boundaries and house style
 	$(BIN)/ruff format --check .
@@ -78,6 +101,9 @@ lock: $(STAMP) ## Resolve the dependencies anew and pin them
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
 		--python-version 3.11 --constraint requirements.txt --group dev \
 		--output-file requirements-dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
+		--python-version 3.11 --constraint requirements-dev.txt --extra bench-peers \
+		--output-file requirements-peers.txt pyproject.toml
 
 .PHONY: clean
 clean: ## Remove what was built, the virtual environment and the example's store included

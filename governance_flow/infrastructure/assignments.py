@@ -31,8 +31,8 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
         """Make the rows say what the changes call for."""
         WorkChanges(tx.dialect).apply(cast("StoreTransaction", tx), changes)
 
-    async def restore(self, change: WorkChange, *, version: int) -> bool:
-        """Apply a change worked out anew, unless the motion is not at ``version`` any more."""
+    async def restore(self, change: WorkChange, *, version: int, halt_epoch: int) -> bool:
+        """Apply a change worked out anew, unless it was overtaken."""
         motion_id = change.motion_id
         if motion_id is None:
             raise ValueError("only the rows of a motion can be restored")
@@ -40,7 +40,7 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
         def work(tx: StoreTransaction) -> bool:
             # While the head is locked nothing is appended, so what we have worked out holds.
             locked = EventTable(tx.dialect).lock(tx, [motion_id])
-            if locked.versions.get(motion_id) != version:
+            if locked.versions.get(motion_id) != version or locked.head.halt_epoch != halt_epoch:
                 return False
             self.apply(tx, [change])
             return True
@@ -55,9 +55,10 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
             [row] = tx.execute(self._leases_sql.due_now, params)
             return tx.now_us(), row
 
-        now_us, (*head, next_us, assignments, recorded, docket, deadlines, delegations, alerts) = (
-            await self._database.read(work)
-        )
+        (
+            now_us,
+            (*head, next_us, assignments, recorded, docket, deadlines, delegations, alerts),
+        ) = await self._database.read(work)
         return DueWork(
             head=head_of(tuple(head)),
             assignments=bool(assignments),

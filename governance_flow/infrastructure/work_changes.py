@@ -30,11 +30,12 @@ class WorkChanges:
 
         Of several changes to one motion the last counts.
         """
+        self._move(tx, {c.motion_id: c for c in changes if c.motion_id is not None}.values())
         later_us = sum(change.deadlines_later_us for change in changes)
         if later_us:
-            # First: what is opened in this transaction has the time added already.
+            # Last: what else is opened in this transaction was worked out while the pipeline was
+            # halted, without the time that took.
             tx.at_commit(self._sql.shift_deadlines, {"by_us": later_us})
-        self._move(tx, {c.motion_id: c for c in changes if c.motion_id is not None}.values())
         alerts = [_alert(alert) for change in changes for alert in change.alerts]
         if alerts:
             tx.at_commit(self._sql.add_alerts, {"rows": json.dumps(alerts)})

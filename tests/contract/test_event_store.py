@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from governance_flow.application.ports.assignments import WorkChange
 from governance_flow.application.ports.event_store import (
     Append,
     CommittedEvent,
@@ -252,7 +253,8 @@ async def test_a_fenced_append_needs_the_lease_it_was_made_under(
 ) -> None:
     row = an_assignment(clock)
     routing = row.routing_id
-    await database.write(lambda tx: assignments.open_assignments(tx, [row]))
+    opened = WorkChange(row.motion_id, assignment=row)
+    await database.write(lambda tx: assignments.apply(tx, [opened]))
     await store.append(an_append(fence=Fence(routing, None)))  # free: anybody may complete it
     [first] = await assignments.claim([row.service], owner="a", limit=1, lease_seconds=10)
     with pytest.raises(LeaseLost):
@@ -264,7 +266,7 @@ async def test_a_fenced_append_needs_the_lease_it_was_made_under(
     with pytest.raises(LeaseLost) as caught:
         await store.append(an_append(fence=Fence(routing, first.lease_token)))
     assert caught.value.routing_id == routing
-    await database.write(lambda tx: assignments.close_assignments(tx, [routing]))
+    await assignments.close(routing)
     await store.append(an_append(fence=Fence(routing, first.lease_token)))  # fences nothing
 
 

@@ -14,8 +14,8 @@ from governance_flow.application.ports.assignments import (
     ClaimedAssignment,
     HeldLease,
     LeaseInfo,
-    MotionClosure,
     OpenAssignment,
+    WorkChange,
 )
 from governance_flow.application.times import to_us
 from governance_flow.infrastructure.database.base import AnyDatabase
@@ -35,10 +35,14 @@ class Desk:
         self.clock = clock
 
     async def open(self, *rows: OpenAssignment) -> None:
-        await self.database.write(lambda tx: self.store.open_assignments(tx, rows))
+        await self.apply(*(WorkChange(row.motion_id, assignment=row) for row in rows))
+
+    async def apply(self, *changes: WorkChange) -> None:
+        await self.database.write(lambda tx: self.store.apply(tx, changes))
 
     async def close(self, *routing_ids: UUID) -> None:
-        await self.database.write(lambda tx: self.store.close_assignments(tx, routing_ids))
+        for routing_id in routing_ids:
+            await self.store.close(routing_id)
 
     async def claim(
         self, *services: str, owner: str = "worker", limit: int = 10, lease_seconds: float = 30
@@ -223,29 +227,42 @@ async def test_opening_again_updates_the_row_but_neither_its_lease_nor_its_age(
 async def test_closing_removes_what_is_named_and_nothing_else(
     desk: Desk, clock: ManualClock
 ) -> None:
-    motion = uuid4()
-    kept = an_assignment(clock, motion_id=motion)
-    superseded = an_assignment(clock, motion_id=motion)
-    foreign = an_assignment(clock)
-    await desk.open(kept, superseded, foreign)
-    await desk.database.write(
-        lambda tx: desk.store.close_for_motions(
-            tx, [MotionClosure(motion, kept.routing_id), MotionClosure(uuid4())]
-        )
-    )
-    assert await desk.open_ids() == {kept.routing_id, foreign.routing_id}
-    await desk.database.write(lambda tx: desk.store.close_for_motions(tx, [MotionClosure(motion)]))
-    assert await desk.open_ids() == {foreign.routing_id}
-    await desk.close(foreign.routing_id, uuid4())
-    assert await desk.open_ids() == set()
-    assert await desk.store.holder(foreign.routing_id) is None
+    free, leased, kept = (an_assignment(clock) for _ in range(3))
+    await desk.open(leased)
+    await desk.claim()
+    await desk.open(free, kept)
+    await desk.close(free.routing_id, leased.routing_id, uuid4())
+    assert await desk.open_ids() == {kept.routing_id}
+    assert await desk.store.holder(leased.routing_id) is None
 
 
-async def test_empty_batches_are_no_matter(desk: Desk) -> None:
-    await desk.open()
-    await desk.close()
-    await desk.database.write(lambda tx: desk.store.close_for_motions(tx, []))
-    assert desk.database.hints.latest(Channel.WORK) == 0
+async def test_giving_everything_back_ends_the_leases_of_one_owner_and_no_other(
+    desk: Desk, clock: ManualClock
+) -> None:
+    await desk.open(*(an_assignment(clock) for _ in range(4)))
+    ours = await desk.claim(owner="worker", limit=2)
+    [theirs] = await desk.claim(owner="another", limit=1)
+    await desk.store.release_all("worker")
+    assert await desk.store.counts() == AssignmentCounts(4, 1)
+    for row in ours:
+        info = await desk.store.holder(row.routing_id)
+        assert info == LeaseInfo(None, row.lease_token, None, 0)
+    again = await desk.claim(owner="heir", limit=9)
+    assert {row.routing_id for row in ours} < {row.routing_id for row in again}
+    assert [row.lease_losses for row in again] == [0, 0, 0]
+    assert theirs.routing_id not in {row.routing_id for row in again}
+
+
+async def test_what_was_delegated_is_not_given_back_with_the_rest(
+    desk: Desk, clock: ManualClock
+) -> None:
+    await desk.open(an_assignment(clock))
+    [claimed] = await desk.claim(owner="worker")
+    await desk.store.delegate(held(claimed), lease_seconds=100)
+    await desk.store.release_all("worker")
+    assert await desk.claim() == []
+    clock.advance(100)
+    assert len(await desk.store.overdue_delegations(limit=9)) == 1
 
 
 async def test_deadlines_come_due_the_longest_overdue_first(desk: Desk, clock: ManualClock) -> None:
@@ -262,7 +279,7 @@ async def test_deadlines_are_shifted_by_the_length_of_a_halt(
 ) -> None:
     row = an_assignment(clock, deadline_in_seconds=10)
     await desk.open(row, an_assignment(clock))
-    await desk.database.write(lambda tx: desk.store.shift_deadlines(tx, 5_000_000))
+    await desk.apply(WorkChange(deadlines_later_us=5_000_000))
     clock.advance(14)
     assert await desk.store.due_deadlines(limit=10) == []
     clock.advance(1)

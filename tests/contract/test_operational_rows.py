@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,9 @@ from governance_flow.application.ports.assignments import (
     AgendaItem,
     AgendaKind,
     AssignmentStore,
+    OpenAssignment,
     OutboxAlert,
+    WorkChange,
     WorkInHand,
 )
 from governance_flow.application.ports.database import Transaction
@@ -42,11 +45,19 @@ def an_alert(clock: ManualClock, alert_id: str = "a", sink: str = "log") -> Outb
 
 
 async def set_agenda(database: AnyDatabase, store: AssignmentStore, *items: AgendaItem) -> None:
-    await database.write(lambda tx: store.set_agenda(tx, items))
+    changes = [WorkChange(item.motion_id, item=item) for item in items]
+    await database.write(lambda tx: store.apply(tx, changes))
 
 
 async def add_alerts(database: AnyDatabase, store: AssignmentStore, *alerts: OutboxAlert) -> None:
-    await database.write(lambda tx: store.add_alerts(tx, alerts))
+    await database.write(lambda tx: store.apply(tx, [WorkChange(alerts=alerts)]))
+
+
+async def open_rows(
+    database: AnyDatabase, store: AssignmentStore, rows: Sequence[OpenAssignment]
+) -> None:
+    changes = [WorkChange(row.motion_id, assignment=row) for row in rows]
+    await database.write(lambda tx: store.apply(tx, changes))
 
 
 async def test_the_agenda_is_worked_off_in_its_own_order(
@@ -121,7 +132,8 @@ async def test_a_motion_has_one_item_and_setting_it_again_replaces_it(
     await set_agenda(database, assignments, replaced)
     kinds = list(AgendaKind)
     assert await assignments.claim_agenda(kinds, limit=9, lease_seconds=10) == [replaced]
-    await database.write(lambda tx: assignments.clear_agenda(tx, [item.motion_id, uuid4()]))
+    cleared = [WorkChange(item.motion_id), WorkChange(uuid4())]
+    await database.write(lambda tx: assignments.apply(tx, cleared))
     clock.advance(60)
     assert await assignments.claim_agenda(kinds, limit=9, lease_seconds=10) == []
 
@@ -188,7 +200,9 @@ async def test_a_checkpoint_starts_at_zero_and_is_rolled_back_with_its_transacti
 async def test_the_next_due_time_is_the_earliest_still_to_come(
     database: AnyDatabase, assignments: AssignmentStore, clock: ManualClock
 ) -> None:
-    seconds_to_next = assignments.seconds_to_next_due
+    async def seconds_to_next() -> float | None:
+        return (await assignments.due([])).next_seconds
+
     assert await seconds_to_next() is None
     await set_agenda(database, assignments, an_item(clock, due_in_seconds=70))
     assert await seconds_to_next() == 70
@@ -196,7 +210,7 @@ async def test_the_next_due_time_is_the_earliest_still_to_come(
         an_assignment(clock, due_in_seconds=60),
         an_assignment(clock, deadline_in_seconds=50),
     ]
-    await database.write(lambda tx: assignments.open_assignments(tx, rows))
+    await open_rows(database, assignments, rows)
     assert await seconds_to_next() == 50
     await assignments.claim(["duke_service"], owner="w", limit=1, lease_seconds=40)
     assert await seconds_to_next() == 40
@@ -223,7 +237,7 @@ async def test_work_in_hand_is_what_is_due_or_held_for_the_services_served(
         an_assignment(clock, due_in_seconds=60),
         an_assignment(clock, service="a person"),
     ]
-    await database.write(lambda tx: assignments.open_assignments(tx, rows))
+    await open_rows(database, assignments, rows)
     await set_agenda(
         database,
         assignments,
@@ -243,7 +257,7 @@ async def test_motions_without_any_row_are_found(
     database: AnyDatabase, assignments: AssignmentStore, clock: ManualClock
 ) -> None:
     assigned, item, lost = an_assignment(clock), an_item(clock), uuid4()
-    await database.write(lambda tx: assignments.open_assignments(tx, [assigned]))
+    await open_rows(database, assignments, [assigned])
     await set_agenda(database, assignments, item)
     motions = [assigned.motion_id, lost, item.motion_id]
     assert await assignments.missing(motions) == [lost]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import operator
 import re
 from typing import Any
@@ -15,6 +16,17 @@ from governance_flow.infrastructure.database.opening import open_database
 
 LARGE_TABLES = ("events", "assignments", "agenda", "alerts_outbox")
 
+JSON_ROWS = "work_changes.sql"
+"""Here rows come as JSON."""
+
+WHOLE_TABLE = re.compile(
+    r"^SCAN (?!(head|h|due|CONSTANT ROW)\b)\w+\b(?!.*(VIRTUAL TABLE|USING (COVERING )?INDEX))"
+)
+"""A step of SQLite's that reads everything, whatever the statement calls the table.
+
+The head is one row, and what is claimed is a list that its parts keep short already.
+"""
+
 COUNTS = {"count_assignments", "count_work"}
 """What counts rows has to look at them (of an index)."""
 
@@ -23,7 +35,7 @@ NOT_EXPLAINED = {"next_lease_token", "notify"}
 WHOLE_LOG = {"read_topics", "read_latest"}
 """These walk the log in order of position until a page is full; they are not for rare topics."""
 
-FILES = ("events.sql", "assignments.sql", "agenda.sql", "alerts_outbox.sql")
+FILES = ("events.sql", "assignments.sql", "agenda.sql", "alerts_outbox.sql", JSON_ROWS)
 
 
 def statements(queries: Queries) -> dict[str, str]:
@@ -39,13 +51,11 @@ def statements(queries: Queries) -> dict[str, str]:
 def test_sqlite_searches_and_never_scans(filename: str) -> None:
     database = open_database("memory:")
     for name, sql in statements(_load(filename, "sqlite")).items():
-        params = {found: _value(found) for found in re.findall(r":(\w+)", sql)}
+        params = {found: _value(found, filename) for found in re.findall(r":(\w+)", sql)}
         explain = operator.methodcaller("execute", f"EXPLAIN QUERY PLAN {sql}", params)
         plan = database.read_now(explain)
         for *_, step in plan:
-            for table in LARGE_TABLES:
-                whole = rf"^SCAN {table}\b(?! USING (COVERING )?INDEX)"
-                assert not re.search(whole, step), f"{name}: {step}"
+            assert not WHOLE_TABLE.search(step), f"{name}: {step}"
     database.close_now()
 
 
@@ -62,7 +72,7 @@ def test_postgresql_has_an_index_for_everything(postgres_database: str) -> None:
         for name, sql in statements(_load(filename, "postgres")).items():
             if name == "shift_deadlines":
                 continue  # a partial index serves it, if the planner finds it worth while
-            params = {found: _value(found) for found in re.findall(r"%\((\w+)\)", sql)}
+            params = {found: _value(found, filename) for found in re.findall(r"%\((\w+)\)", sql)}
             plan = database.write_now(functools.partial(explain, sql=sql, params=params))
             for table in LARGE_TABLES:
                 assert f"Seq Scan on {table}" not in plan, f"{name}: {plan}"
@@ -73,8 +83,12 @@ def _load(filename: str, dialect: Dialect) -> Queries:
     return load_queries("governance_flow.infrastructure", f"sql/{filename}", dialect)
 
 
-def _value(name: str) -> object:
+def _value(name: str, filename: str) -> object:
     id_text = "00000000-0000-0000-0000-000000000001"
+    if filename == JSON_ROWS and name == "motion_ids":
+        return json.dumps([id_text])
+    if name == "changes":
+        return json.dumps([{"motion_id": id_text, "routing_id": None}])
     if name in ("stream_ids", "routing_ids", "motion_ids"):
         return [id_text]
     if name in ("services", "kinds", "topics"):

@@ -9,7 +9,7 @@ from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from governance_flow.application.ports.assignments import LeasedAssignment
+from governance_flow.application.ports.assignments import DueWork, LeasedAssignment, WorkChange
 from governance_flow.application.ports.database import Row
 from governance_flow.application.ports.flow_orchestrator import BranchAssignment, BranchResult
 from tests.support.flows import PATIENCE_SECONDS, Answer, PlayedFlow, succeeding
@@ -103,6 +103,17 @@ async def table(flow: PlayedFlow, name: str) -> list[Row]:
 async def change_table(flow: PlayedFlow, sql: str) -> None:
     """Reach into a table."""
     await flow.flow.database.write(lambda tx: tx.execute(sql))
+
+
+async def change_work(flow: PlayedFlow, *changes: WorkChange) -> None:
+    """Put something into the rows that no append calls for."""
+    store = flow.flow.assignments
+    await flow.flow.database.write(lambda tx: store.apply(tx, changes))
+
+
+async def due(flow: PlayedFlow) -> DueWork:
+    """Return what a worker sees when it looks."""
+    return await flow.flow.assignments.due(flow.flow.worker._dispatcher.services)
 
 
 @contextmanager

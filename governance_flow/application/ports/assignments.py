@@ -326,8 +326,12 @@ class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Duties, Protocol
         """
         ...
 
-    async def restore(self, change: WorkChange, *, version: int) -> bool:
-        """Apply a change worked out anew, unless the motion is not at ``version`` any more."""
+    async def restore(self, change: WorkChange, *, version: int, halt_epoch: int) -> bool:
+        """Apply a change worked out anew.
+
+        Does nothing and returns False if the motion is not at ``version`` any more, or the
+        pipeline was halted or resumed since ``halt_epoch``.
+        """
         ...
 
     async def close(self, routing_id: UUID) -> None:

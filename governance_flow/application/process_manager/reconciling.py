@@ -112,7 +112,9 @@ class Reconciler:
             if summarise(motion, pipeline).action_kind in WITHOUT_ROW:
                 continue
             change = self._pipelines.operations.after(motion, pipeline)
-            if not await self._assignments.restore(change, version=motion.version):
+            if not await self._assignments.restore(
+                change, version=motion.version, halt_epoch=pipeline.halt_epoch
+            ):
                 continue
             log.warning("lost operational row restored", motion_id=str(motion_id))
             restored += 1

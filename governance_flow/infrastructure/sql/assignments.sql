@@ -112,7 +112,8 @@ SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
              LIMIT 1) AS found)
        OR EXISTS (
         SELECT FROM assignments a
-         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us),
+         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us
+           AND a.not_before_us <= :now_us AND a.service = ANY (:services::text[])),
        EXISTS (
         SELECT FROM agenda g
          WHERE g.kind = 'apply' AND g.due_us <= :now_us
@@ -128,7 +129,10 @@ SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
        EXISTS (
         SELECT FROM assignments a
          WHERE a.delegated_until_us IS NOT NULL AND a.delegated_until_us <= :now_us),
-       EXISTS (SELECT FROM alerts_outbox o WHERE o.due_us <= :now_us)
+       EXISTS (
+        SELECT FROM alerts_outbox o
+         WHERE o.due_us <= :now_us
+           AND (o.lease_expires_at_us IS NULL OR o.lease_expires_at_us <= :now_us))
   FROM head h;
 
 -- name: due_now (sqlite)
@@ -162,7 +166,9 @@ SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
            AND a.lease_owner IS NULL AND a.delegated_until_us IS NULL)
        OR EXISTS (
         SELECT 1 FROM assignments AS a
-         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us),
+         WHERE a.lease_expires_at_us IS NOT NULL AND a.lease_expires_at_us <= :now_us
+           AND a.not_before_us <= :now_us
+           AND a.service IN (SELECT value FROM json_each(:services))),
        EXISTS (
         SELECT 1 FROM agenda AS g
          WHERE g.kind = 'apply' AND g.due_us <= :now_us
@@ -178,7 +184,10 @@ SELECT h.position, h.committed_at_us, h.halt_epoch, h.halted, h.admitted,
        EXISTS (
         SELECT 1 FROM assignments AS a
          WHERE a.delegated_until_us IS NOT NULL AND a.delegated_until_us <= :now_us),
-       EXISTS (SELECT 1 FROM alerts_outbox AS o WHERE o.due_us <= :now_us)
+       EXISTS (
+        SELECT 1 FROM alerts_outbox AS o
+         WHERE o.due_us <= :now_us
+           AND (o.lease_expires_at_us IS NULL OR o.lease_expires_at_us <= :now_us))
   FROM head AS h;
 
 -- name: release_all

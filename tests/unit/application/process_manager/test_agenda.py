@@ -25,7 +25,7 @@ from tests.support.flows import (
     opened,
     tabling,
 )
-from tests.support.workers import Failing, agenda, assignments, follow, replaced, table
+from tests.support.workers import Failing, agenda, assignments, due, follow, replaced, table
 
 S = GovernanceState
 ONE_PLACE: dict[str, Any] = {"max_concurrent_motions": 1}
@@ -36,8 +36,7 @@ def keeper_of(flow: PlayedFlow) -> AgendaKeeper:
 
 
 async def attend(flow: PlayedFlow) -> bool:
-    await follow(flow)
-    return await keeper_of(flow).attend(await flow.flow.store.head())
+    return await keeper_of(flow).attend(await due(flow))
 
 
 async def spoil(flow: PlayedFlow, motion: UUID) -> None:
@@ -79,16 +78,15 @@ async def test_no_more_are_admitted_than_there_are_places() -> None:
 async def test_a_motion_that_found_no_place_after_all_is_first_in_line_again() -> None:
     async with opened(settings=ONE_PLACE) as flow:
         first, second = await flow.introduce(), await flow.introduce()
-        head = await flow.flow.store.head()
-        await follow(flow)
+        seen = await due(flow)
         await flow.orchestrator.process_motion(second)
 
         async def of_old() -> Head:
-            return head
+            return seen.head
 
         # Between the look at the head and the append, somebody else took the only place.
         with replaced(flow.flow.store, "head", of_old):
-            assert not await keeper_of(flow).attend(head)
+            assert not await keeper_of(flow).attend(seen)
         assert flow.flow.worker._failures.take() == []
         assert (await agenda(flow)).keys() == {first}
         await flow.reach(S.ACKNOWLEDGED, second)
@@ -101,12 +99,10 @@ async def test_places_that_others_took_meanwhile_are_not_asked_for() -> None:
     async with opened(settings={"max_concurrent_motions": 2}) as flow:
         for _ in range(3):
             await flow.introduce()
-        head = await flow.flow.store.head()
+        seen = await due(flow)
         await flow.orchestrator.process_motion(next(iter(await agenda(flow))))
-        await follow(flow)
-        assert await keeper_of(flow).attend(head)
+        assert await keeper_of(flow).attend(seen)
         assert (await flow.flow.store.head()).admitted == 2
-        await follow(flow)
         assert [row[-1] for row in await table(flow, "agenda")] == [None]
 
 
@@ -165,10 +161,9 @@ async def test_what_was_claimed_as_the_pipeline_was_halted_is_applied_at_once_af
         await flow.halt()
         await flow.succeeds(motion)
         await flow.resume()
-        await follow(flow)
-        head = await flow.flow.store.head()
+        seen = await due(flow)
         await flow.halt()
-        assert not await keeper_of(flow).attend(head)
+        assert not await keeper_of(flow).attend(seen)
         await flow.resume()
         assert await attend(flow)
         assert await flow.state(motion) is S.EXECUTING
@@ -265,7 +260,6 @@ async def test_no_deadline_is_missed_while_the_pipeline_is_halted() -> None:
         flow.clock.advance(hours=1000)
         await flow.idle()
         await flow.resume()
-        await follow(flow)
         assert not await attend(flow)
         assert (await flow.motion(motion)).last_error is None
 
@@ -293,10 +287,9 @@ async def test_a_motion_that_cannot_be_read_is_dropped_and_stops_nothing_else(st
 async def test_a_motion_that_goes_bad_while_it_is_in_hand_is_dropped() -> None:
     async with opened() as flow:
         spoilt, healthy = await flow.introduce(), await flow.introduce()
-        await follow(flow)
         await spoil(flow, spoilt)
         with capture_logs() as logs:
-            assert await keeper_of(flow).attend(await flow.flow.store.head())
+            assert await attend(flow)
         assert await flow.state(healthy) is S.DELIBERATING
         said = [line for line in logs if line["event"].startswith("motion dropped")]
         assert [line["motion_id"] for line in said] == [str(spoilt)]
@@ -309,10 +302,10 @@ async def test_a_mistake_with_one_motion_keeps_no_other_from_being_processed() -
         unlucky, lucky = await flow.introduce(), await flow.introduce()
         processing = keeper_of(flow)._processing
 
-        async def process(motion_id: UUID, *, fresh: bool = False) -> Any:
+        async def process(motion_id: UUID, **how: Any) -> Any:
             if motion_id == unlucky:
                 raise RuntimeError("a mistake")
-            return await type(processing).process(processing, motion_id, fresh=fresh)
+            return await type(processing).process(processing, motion_id, **how)
 
         with replaced(processing, "process", process), capture_logs() as logs:
             assert await attend(flow)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from governance_flow.application.ports.assignments import HeldLease
+from governance_flow.application.ports.assignments import HeldLease, WorkChange
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.ports.flow_orchestrator import BranchAssignment, BranchResult
 from governance_flow.application.process_manager import background
@@ -25,7 +25,8 @@ from tests.support.workers import (
     assignment,
     assignments,
     change_table,
-    follow,
+    change_work,
+    due,
     replaced,
     soon,
 )
@@ -39,8 +40,7 @@ def dispatcher_of(flow: PlayedFlow) -> Dispatcher:
 
 
 async def claim(flow: PlayedFlow) -> bool:
-    await follow(flow)
-    return await dispatcher_of(flow).claim()
+    return await dispatcher_of(flow).claim(await due(flow))
 
 
 # -- Bounds ------------------------------------------------------------------------------------
@@ -90,9 +90,8 @@ async def test_an_assignment_whose_routing_is_not_open_any_more_is_dropped() -> 
     async with opened(branches=services) as flow:
         motion = await flow.reach(S.EXECUTING)
         stale = an_assignment(flow.clock, motion_id=motion)
-        await flow.flow.database.write(
-            lambda tx: flow.flow.assignments.open_assignments(tx, [stale])
-        )
+        # As of another motion, it does not take the place of the one that is open.
+        await change_work(flow, WorkChange(uuid4(), assignment=stale))
         await flow.idle()
         assert services[DUKE].purposes == ["execute"]
         assert await assignments(flow) == []
@@ -106,7 +105,7 @@ async def test_an_assignment_whose_motion_cannot_be_read_is_dropped_and_stops_no
         healthy = await flow.introduce()
         strange = an_assignment(flow.clock, motion_id=uuid4())
         store = flow.flow.assignments
-        await flow.flow.database.write(lambda tx: store.open_assignments(tx, [strange]))
+        await change_work(flow, WorkChange(strange.motion_id, assignment=strange))
         if delegated:
             [claimed] = await store.claim([DUKE], owner="w", limit=1, lease_seconds=60)
             held = HeldLease(claimed.routing_id, claimed.lease_token)
@@ -194,7 +193,7 @@ async def test_a_timeout_that_cannot_be_recorded_does_not_keep_the_worker_waitin
         store = flow.flow.store
         away = Failing(store.append, StoreUnavailable("gone"))
         with replaced(store, "append", away), pytest.raises(StoreUnavailable):
-            await dispatcher_of(flow).claim()
+            await claim(flow)
         assert away.calls == 1
         await flow.idle()
         assert (await flow.routing(given.motion_id)).attempt == 2
@@ -287,7 +286,7 @@ async def test_a_service_that_will_not_be_cancelled_holds_up_nobody_and_is_named
         assert (await assignment(flow)).lease.token == row.lease_token
 
 
-async def test_what_cannot_be_given_back_is_said_and_does_not_keep_the_rest_from_it() -> None:
+async def test_what_cannot_be_given_back_is_said_and_claimable_once_the_leases_run_out() -> None:
     gate = Gate()
     async with opened(branches={**cast(), DUKE: gate}) as flow:
         for _ in range(2):
@@ -298,12 +297,14 @@ async def test_what_cannot_be_given_back_is_said_and_does_not_keep_the_rest_from
         store = flow.flow.assignments
         with (
             capture_logs() as logs,
-            replaced(store, "release", Failing(store.release, StoreUnavailable("gone"))),
+            replaced(store, "release_all", Failing(store.release_all, StoreUnavailable("gone"))),
         ):
             await soon(dispatcher_of(flow).drain(0))
         assert len([line for line in logs if "not given back" in line["event"]]) == 1
-        claimed = await store.claim([DUKE], owner="o", limit=5, lease_seconds=60)
-        assert len(claimed) == 1
+        assert not dispatcher_of(flow).busy
+        assert await store.claim([DUKE], owner="o", limit=5, lease_seconds=60) == []
+        flow.clock.advance(15)
+        assert len(await store.claim([DUKE], owner="o", limit=5, lease_seconds=60)) == 2
 
 
 # -- Actors ------------------------------------------------------------------------------------

@@ -162,8 +162,8 @@ async def test_an_empty_store_is_idle() -> None:
 async def waits_for_idle(flow: PlayedFlow) -> AsyncIterator[asyncio.Task[None]]:
     """Let a worker work until idle, and see it wait; in the block it is to be let go."""
     store = flow.flow.assignments
-    counted = Failing(store.seconds_to_next_due)
-    with replaced(store, "seconds_to_next_due", counted):
+    counted = Failing(store.due)
+    with replaced(store, "due", counted):
         waiting = asyncio.create_task(flow.flow.worker.run_until_idle())
         await until(lambda: counted.calls >= 5)
         assert not waiting.done()

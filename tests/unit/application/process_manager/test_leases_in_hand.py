@@ -11,7 +11,7 @@ from governance_flow.application.process_manager.dispatching import Dispatcher
 from governance_flow.domain.events import BranchCompleted, MotionRouted, OrchestratorError
 from governance_flow.domain.states import GovernanceState
 from tests.support.flows import PlayedFlow, cast, opened, success
-from tests.support.workers import Gate, assignment, follow, soon, until, working
+from tests.support.workers import Gate, assignment, due, follow, soon, until, working
 
 S = GovernanceState
 DUKE = "duke_service"
@@ -23,8 +23,7 @@ def dispatcher_of(flow: PlayedFlow) -> Dispatcher:
 
 
 async def claim(flow: PlayedFlow) -> bool:
-    await follow(flow)
-    return await dispatcher_of(flow).claim()
+    return await dispatcher_of(flow).claim(await due(flow))
 
 
 async def claimed_by_another(flow: PlayedFlow) -> list[ClaimedAssignment]:
