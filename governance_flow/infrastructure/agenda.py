@@ -51,7 +51,9 @@ class SqlAgenda(OperationalRows):
                 "lease_expires_at_us": now_us + seconds_to_us(lease_seconds),
             }
             # The claim is a statement of its own, so that it sees what the lock waited for.
-            tx.execute(self._agenda_sql.lock_docket)
+            [(first,)] = tx.execute(self._agenda_sql.lock_docket)
+            if not first:
+                return []
             return tx.execute(self._agenda_sql.claim_docket, params)
 
         claimed = [_item(row) for row in await self._database.write(work)]

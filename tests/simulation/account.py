@@ -198,16 +198,21 @@ class Account:
         proposed = event["next_state"]
         require(proposed is None or proposed in self._proposable(event), "skips to", proposed)
         match event["purpose"]:
-            case "review" if event["output"].get("decision") == "resume":
-                self._unblock(when(event))
-                self.pending = None
-                self.returns[self.state] = 0
+            case "review" if self.block != "person":
+                # What only a person may unblock waits for a person, whatever the Conclave says.
+                self._resumed(event, when(event))
             case "revise" if proposed != "WITHDRAWN":
                 self.docketed_at, self.pending = when(event), None
             case "record":
                 self.recorded = True
             case _:
                 pass
+
+    def _resumed(self, review: Json, at: datetime) -> None:
+        if review["output"].get("decision") == "resume":
+            self._unblock(at)
+            self.pending = None
+            self.returns[self.state] = 0
 
     def _proposable(self, event: Json) -> set[str]:
         kinds = {"revise": {"advance", "withdraw"}, "review": {"review", "return"}}
@@ -244,6 +249,7 @@ class Account:
             step = (cause["event_id"], source, target)
             require(step not in self.causes, "the same transition twice:", step)
             self.causes.add(step)
+        require(self.block != "person" or kind == "withdraw", "moved while a person must decide")
         require(self._justified(event, target, kind), source, "to", target, kind, "for no reason")
         self.chain.require_statement(self.id, self.version, event)
         if kind == "return":
@@ -302,8 +308,15 @@ class Account:
         if decision == "review":
             self.block, self.unusable, self.resolution = "conclave", 0, event
             return
+        retried = decision == "retry"
+        if retried and self.routing is not None and self.routing["purpose"] == "review":
+            self.block = "conclave"
+            return
         self._unblock(at)
-        self.resolution = None if decision == "retry" and self.routing else event
+        self.resolution = None if retried and self.routing else event
+        answer = self.pending
+        if retried and answer and answer.get("success") and answer["purpose"] == "review":
+            self._resumed(answer, at)
 
     def _unblock(self, at: datetime) -> None:
         self.block = None

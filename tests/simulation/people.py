@@ -145,8 +145,10 @@ class People:
     async def ask(self, flow: Flow) -> None:
         """Ask how things stand."""
         self._world.say("ask")
+        before = self._world.referee.position
         status = await flow.orchestrator.get_pipeline_status()
-        if status.position == self._world.referee.position:
+        if before == status.position == self._world.referee.position:
+            # Nothing happened meanwhile: there is one right answer.
             self._world.counting.compare_status(status)
 
     def _any_motion(self) -> UUID:

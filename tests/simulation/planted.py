@@ -15,7 +15,7 @@ from unittest import mock
 
 from governance_flow.application.services import completions, motions
 from governance_flow.application.services.operations import Operations
-from governance_flow.domain import motion as motion_module
+from governance_flow.domain import evolve
 from governance_flow.domain.decisions import context
 from governance_flow.domain.states import GovernanceState
 from governance_flow.domain.witness import WitnessChain
@@ -89,8 +89,8 @@ def _chain_forks(right: Any) -> Callable[..., Any]:
 def _returns_kept(right: Any) -> Callable[..., Any]:
     """Go on counting returns after a review that says resume."""
 
-    def resumed(motion: Any, event: Any) -> Any:
-        changes = dict(right(motion, event))
+    def resumed(*what: Any) -> Any:
+        changes = dict(right(*what))
         changes.pop("returns", None)
         return changes
 
@@ -126,7 +126,7 @@ _BUGS: Mapping[str, tuple[object, str, Replacement]] = MappingProxyType(
         "a halted pipeline still routes": (append_rules, "_failure", _halt_overlooked),
         "a withdrawn motion keeps its place": (motions, "admitted_delta", _place_kept),
         "the chain forks after a return": (WitnessChain, "with_statement", _chain_forks),
-        "returns are never forgotten": (motion_module, "_resumed", _returns_kept),
+        "returns are never forgotten": (evolve, "_resumed", _returns_kept),
         "a retry has no assignment": (Operations, "after", _retry_forgotten),
         "an alert is given up": (SqlAlertOutbox, "retry_alert", _alert_given_up),
     }

@@ -108,6 +108,10 @@ class Process:
             self.flow.worker.stop()
         elif self._main is not None:
             self._main.cancel()
+        await self.over()
+
+    async def over(self) -> None:
+        """Return once it has ended."""
         if self._main is not None:
             await asyncio.wait({self._main})
 

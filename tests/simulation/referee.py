@@ -14,7 +14,8 @@ from eventsourcing.persistence import StoredEvent
 from governance_flow.application.ports.clock import Clock
 from governance_flow.application.times import to_us
 from governance_flow.domain.events import PIPELINE_ID
-from governance_flow.domain.motion import Motion, evolve
+from governance_flow.domain.evolve import evolve
+from governance_flow.domain.motion import Motion
 from governance_flow.domain.next_action import next_action
 from governance_flow.infrastructure.mapper import JsonEventMapper
 from tests.simulation import law

@@ -60,9 +60,7 @@ async def _run(seed: int, loop: VirtualTimeLoop) -> Outcome:
             failure = _told(seed, world, world.failure or error)
         if failure is None and errors:
             failure = _told(seed, world, AssertionError(f"unforeseen, in the log: {errors[0]}"))
-        for process in world.processes:
-            process.die()
-        await asyncio.sleep(0)
+        await world.end()
     referee = world.referee
     return Outcome(
         seed=seed,

@@ -121,6 +121,12 @@ class World:
         while len(self.processes) < self.plan.workers:
             self.start_process()
 
+    async def end(self) -> None:
+        """Let every process die, and wait until nothing of it is left."""
+        for process in self.processes:
+            process.die()
+            await process.over()
+
     def flow(self) -> Flow | None:
         """Return an open pipeline to speak to, if there is one."""
         flows = [process.flow for process in self.processes if process.flow is not None]

@@ -48,7 +48,7 @@ class Timeouts:
     statement: float = 30.0
     lock: float = 10.0
     idle: float = 20.0
-    transaction: float = 60.0
+    transaction: float = 30.0
     answer: float = 40.0
 
     def server_settings(self) -> dict[str, str]:

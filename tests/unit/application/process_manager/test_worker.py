@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from governance_flow.application.process_manager.worker import FOLLOWED_BATCHES_MAX
+from governance_flow.application.process_manager.following import BATCHES_MAX
 from governance_flow.domain.errors import StoreUnavailable
 from governance_flow.domain.states import GovernanceState
 from tests.support.flows import PATIENCE_SECONDS, PlayedFlow, cast, opened
@@ -31,25 +32,54 @@ async def acknowledged(flow: PlayedFlow, motion: Any) -> None:
 # -- Whatever happens --------------------------------------------------------------------------
 
 
+async def nothing(_flow: PlayedFlow) -> None:
+    """Let there be nothing to do."""
+
+
+async def a_motion_to_admit(flow: PlayedFlow) -> None:
+    await flow.introduce()
+
+
+async def an_assignment_to_claim(flow: PlayedFlow) -> None:
+    await flow.reach(S.EXECUTING)
+
+
+async def a_report_to_apply(flow: PlayedFlow) -> None:
+    motion = await flow.reach(S.PLANNING)
+    await flow.halt()
+    await flow.succeeds(motion)
+    await flow.resume()
+
+
+async def an_alert_to_send(flow: PlayedFlow) -> None:
+    await flow.fails(await flow.reach(S.EXECUTING), "system_error")
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable("gone"), RuntimeError("a mistake")])
 @pytest.mark.parametrize(
-    ("part", "method"),
+    ("part", "method", "occasion"),
     [
-        ("store", "head"),
-        ("store", "wait_for_append"),
-        ("assignments", "claim"),
-        ("assignments", "claim_agenda"),
-        ("assignments", "claim_alerts"),
-        ("assignments", "seconds_to_next_due"),
-        ("assignments", "wait_for_work"),
-        ("runner", "run_once"),
-        ("reconciler", "reconcile_page"),
+        ("assignments", "due", nothing),
+        ("assignments", "reserve_token", nothing),
+        ("assignments", "claim", an_assignment_to_claim),
+        ("assignments", "claim_agenda", a_report_to_apply),
+        ("assignments", "claim_docket", a_motion_to_admit),
+        ("assignments", "claim_alerts", an_alert_to_send),
+        ("assignments", "take_duty", a_motion_to_admit),
+        ("assignments", "wait_for_work", nothing),
+        ("store", "wait_for_append", nothing),
+        ("runner", "run_once", a_motion_to_admit),
+        ("reconciler", "reconcile_page", nothing),
     ],
 )
 async def test_a_worker_survives_a_failure_of_any_part_and_says_so(
-    part: str, method: str, error: Exception
+    part: str,
+    method: str,
+    occasion: Callable[[PlayedFlow], Awaitable[None]],
+    error: Exception,
 ) -> None:
     async with opened(settings={"worker": QUICK}) as flow:
+        await occasion(flow)
         owner = getattr(flow.flow, part)
         failing = Failing(getattr(owner, method), error)
         with replaced(owner, method, failing), capture_logs() as logs:
@@ -64,9 +94,9 @@ async def test_a_worker_survives_a_failure_of_any_part_and_says_so(
 
 async def test_a_worker_waits_longer_after_each_failure_and_begins_anew_after_a_success() -> None:
     async with opened(settings={"worker": QUICK}) as flow:
-        store = flow.flow.store
-        failing = Failing(store.head, *(StoreUnavailable("gone") for _ in range(3)))
-        with replaced(store, "head", failing), capture_logs() as logs:
+        store = flow.flow.assignments
+        failing = Failing(store.due, *(StoreUnavailable("gone") for _ in range(3)))
+        with replaced(store, "due", failing), capture_logs() as logs:
             async with working(flow):
                 await until(lambda: failing.calls > 4)
                 failing.errors.append(StoreUnavailable("gone"))
@@ -129,18 +159,18 @@ async def test_a_lost_wake_up_costs_no_more_than_a_poll() -> None:
 async def test_a_log_that_grows_all_the_time_keeps_the_worker_from_nothing_else() -> None:
     async with opened() as flow:
         motion = await flow.introduce()
-        await flow.flow.runner.run_once()
         rounds = []
 
-        async def endless() -> bool:
+        async def endless(_limit: int) -> bool:
             rounds.append(1)
             return True
 
         with replaced(flow.flow.runner, "run_once", endless):
             moved, _ = await flow.flow.worker.step()
         assert moved
-        assert len(rounds) == FOLLOWED_BATCHES_MAX
-        assert await flow.state(motion) is S.DELIBERATING
+        assert len(rounds) == BATCHES_MAX
+        assert await flow.state(motion) is not S.INTRODUCED
+        await flow.idle()
 
 
 # -- Stopping ----------------------------------------------------------------------------------
@@ -202,8 +232,9 @@ async def test_a_worker_that_is_stopped_before_it_runs_does_nothing_and_can_run_
 
 async def test_a_worker_that_waits_after_a_failure_stops_at_once() -> None:
     async with opened(settings={"worker": {"poll_seconds": 30.0}}) as flow:
-        failing = Failing(flow.flow.store.head, StoreUnavailable("gone"))
-        with replaced(flow.flow.store, "head", failing):
+        store = flow.flow.assignments
+        failing = Failing(store.due, StoreUnavailable("gone"))
+        with replaced(store, "due", failing):
             async with working(flow):
                 await until(lambda: failing.calls > 0)
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from governance_flow.application.ports.projection import Batch
-from governance_flow.application.process_manager.operations import decode_alert
+from governance_flow.application.ports.assignments import Keep
+from governance_flow.application.services.operations import decode_alert
 from governance_flow.application.times import from_us, to_us
 from governance_flow.domain.configuration import FlowConfiguration
 from governance_flow.domain.states import GovernanceState
 from tests.support.clock import START, ManualClock
 from tests.support.flows import ZOE, PlayedFlow, opened
-from tests.support.workers import agenda, assignment, assignments, follow, table
+from tests.support.workers import agenda, assignment, assignments, change_work, table
 
 S = GovernanceState
 Setup = Callable[[PlayedFlow], Awaitable[UUID]]
@@ -116,7 +115,6 @@ async def test_the_rows_say_what_the_motion_waits_for(
 async def test_rows_that_no_longer_hold_are_gone_once_the_motion_has_moved(setup: Setup) -> None:
     async with opened() as flow:
         motion = await setup(flow)
-        await follow(flow)
         if (await flow.orchestrator.get_pipeline_status()).halted:
             await flow.resume()
         if (await flow.motion(motion)).block is not None:
@@ -153,15 +151,14 @@ async def test_an_assignment_keeps_the_rules_it_was_routed_under() -> None:
     strict = {"branches": {"duke_service": {"kind": "builtin", "attempt_timeout_seconds": 11}}}
     lax = {"branches": {"duke_service": {"kind": "builtin", "attempt_timeout_seconds": 99}}}
     async with opened(settings=strict) as flow:
-        await flow.reach(S.EXECUTING)
+        motion = await flow.motion(await flow.reach(S.EXECUTING))
+        assert (await assignment(flow)).attempt_timeout_seconds == 11
         async with opened(settings=lax) as other:
             # The other process meets the routing before it has read of the configuration.
-            theirs = other.flow.runner._projections["operations"]
-            with captured(flow) as batches:
-                await follow(flow)
-            await other.flow.database.write(lambda tx: theirs.apply(tx, batches[0], 1))
-            [row] = await other.flow.assignments.list_open(limit=10)
-            assert row.attempt_timeout_seconds == 11
+            pipeline = await flow.flow.pipelines.refresh()
+            change = other.flow.pipelines.operations.after(motion, pipeline)
+            assert change.assignment is not None
+            assert change.assignment.attempt_timeout_seconds == 11
 
 
 async def test_somebody_outside_has_until_the_deadline_or_the_end_of_the_attempt() -> None:
@@ -200,7 +197,6 @@ async def test_each_halt_moves_them_once_even_if_two_end_at_the_same_moment() ->
         await flow.reach(S.EXECUTING)
         before = await deadline_us(flow)
         await halt_for(flow, hours=1)
-        await follow(flow)
         await halt_for(flow)
         assert await deadline_us(flow) == before + 3_600_000_000
 
@@ -232,49 +228,59 @@ async def test_a_halt_resumed_by_a_clock_that_is_behind_takes_no_time_away() -> 
         assert await deadline_us(flow) == before
 
 
-# -- The same batch twice ----------------------------------------------------------------------
+# -- Worked out anew ---------------------------------------------------------------------------
 
 
-class captured:  # noqa: N801 - reads as a statement
-    """Keeps the batches that the operations are given within the block."""
-
-    def __init__(self, flow: PlayedFlow) -> None:
-        self.operations: Any = flow.flow.runner._projections["operations"]
-        self.batches: list[Batch] = []
-
-    def __enter__(self) -> list[Batch]:
-        def apply(tx: Any, batch: Batch, generation: int) -> None:
-            self.batches.append(batch)
-            type(self.operations).apply(self.operations, tx, batch, generation)
-
-        self.operations.apply = apply
-        return self.batches
-
-    def __exit__(self, *exc_info: object) -> None:
-        del self.operations.apply
-
-
-async def test_a_batch_applied_twice_changes_nothing(store_address: str) -> None:
+async def test_what_is_worked_out_anew_is_what_stands_there(store_address: str) -> None:
     clock = ManualClock()
     async with opened(store_address, clock=clock) as flow:
-        operations = flow.flow.runner._projections["operations"]
+        motions: list[UUID] = []
 
         async def again() -> None:
-            """Apply the latest batch once more, as after a commit whose answer was lost."""
-            with captured(flow) as batches:
-                await follow(flow)
-            [batch] = batches
+            """Do it once more, as whoever restores a row does."""
             before = [await table(flow, name) for name in TABLES]
-            await flow.flow.database.write(lambda tx: operations.apply(tx, batch, 1))
+            pipeline = await flow.flow.pipelines.refresh()
+            operations = flow.flow.pipelines.operations
+            changes = [operations.after(await flow.motion(m), pipeline) for m in motions]
+            await change_work(flow, *changes)
             assert [await table(flow, name) for name in TABLES] == before
 
         for setup in (introduced, tabled_with_a_date, executing, blocked, reviewed, ended):
-            await setup(flow)
+            motions.append(await setup(flow))
+            clock.advance(1)
+        assert len(await table(flow, "assignments")) == 2
+        assert len(await table(flow, "agenda")) == 2
         await again()
         await flow.flow.assignments.claim(["duke_service"], owner="w", limit=1, lease_seconds=60)
         await halt_for(flow, hours=2)
         await again()
-        assert clock.now() == START + timedelta(hours=2)
+
+
+# -- Whoever keeps what follows ----------------------------------------------------------------
+
+
+def terms(*services: str) -> Keep:
+    return Keep(frozenset(services), owner="w", token=1, lease_seconds=60)
+
+
+async def kept_by(flow: PlayedFlow, motion: UUID, keep: Keep) -> Keep | None:
+    """Return the terms under which the motion's assignment would be kept."""
+    pipeline = await flow.flow.pipelines.refresh()
+    operations = flow.flow.pipelines.operations
+    return operations.after(await flow.motion(motion), pipeline, keep=keep).keep
+
+
+async def test_only_what_one_serves_oneself_and_what_can_begin_at_once_is_kept() -> None:
+    async with opened() as flow:
+        motion = await executing(flow)
+        ours = terms("duke_service", "king_service")
+        assert await kept_by(flow, motion, ours) is ours
+        assert await kept_by(flow, motion, terms("king_service")) is None
+        await flow.fails(motion, "timeout_error")
+        # A retry waits for its time, and is anybody's then.
+        assert await kept_by(flow, motion, ours) is None
+        waiting = await introduced(flow)
+        assert await kept_by(flow, waiting, ours) is None
 
 
 # -- Alerts ------------------------------------------------------------------------------------
@@ -284,7 +290,6 @@ async def test_an_alert_goes_to_every_sink_when_a_motion_halts_and_when_the_pipe
     async with opened() as flow:
         motion = await blocked(flow)
         await flow.halt("a storm")
-        await follow(flow)
         rows = await flow.flow.assignments.claim_alerts(limit=10, lease_seconds=1)
         alerts = sorted((decode_alert(row.body) for row in rows), key=lambda alert: alert.kind)
         assert [(alert.kind, alert.motion_id) for alert in alerts] == [
@@ -301,7 +306,6 @@ async def test_no_alert_goes_out_for_what_takes_care_of_itself() -> None:
         motion = await flow.reach(S.EXECUTING)
         await flow.fails(motion, "timeout_error")
         await reviewed(flow)
-        await follow(flow)
         assert await table(flow, "alerts_outbox") == []
 
 
