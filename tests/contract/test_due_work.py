@@ -178,7 +178,8 @@ async def test_each_kind_of_work_shows_alone_from_the_moment_it_is_due(
 ) -> None:
     await setup(table)
     assert await table.due() == now
-    assert (await table.store.due([SERVICE])).next_seconds == (10 if now != in_ten_seconds else None)
+    expected = None if now == in_ten_seconds else 10
+    assert (await table.store.due([SERVICE])).next_seconds == expected
     table.clock.advance(9.999999)
     assert await table.due() == now
     table.clock.advance(0.000001)

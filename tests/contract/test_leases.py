@@ -265,6 +265,12 @@ async def test_what_was_delegated_is_not_given_back_with_the_rest(
     assert len(await desk.store.overdue_delegations(limit=9)) == 1
 
 
+async def test_empty_batches_are_no_matter(desk: Desk) -> None:
+    await desk.apply()
+    await desk.apply(WorkChange(), WorkChange(uuid4()))
+    assert desk.database.hints.latest(Channel.WORK) == 0
+
+
 async def test_deadlines_come_due_the_longest_overdue_first(desk: Desk, clock: ManualClock) -> None:
     rows = [an_assignment(clock, deadline_in_seconds=seconds) for seconds in (30, 10, 20)]
     await desk.open(*rows, an_assignment(clock))

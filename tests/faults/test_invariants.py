@@ -114,6 +114,14 @@ def test_an_event_with_other_bytes_than_were_acknowledged_is_lost(rows: list[Log
     assert f"version {rows[index].version}" in " ".join(found(doctored, ledger_of(rows)).lost)
 
 
+def test_of_two_events_acknowledged_as_the_same_version_one_is_lost(rows: list[LogRow]) -> None:
+    ledger = ledger_of(rows)
+    ledger.note(rows[3].stream_id, rows[3].version, "other bytes")
+    # In whichever order they were acknowledged.
+    ledger.note(rows[3].stream_id, rows[3].version, sha256(rows[3].state).hexdigest())
+    assert len(found(rows, ledger).lost) == 1
+
+
 @pytest.mark.parametrize(
     ("topic", "said"),
     [

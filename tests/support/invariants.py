@@ -75,8 +75,8 @@ class Ledger:
     introductions: set[str] = field(default_factory=set)
     completions: dict[str, str] = field(default_factory=dict)
     """From the routing to its motion."""
-    events: dict[tuple[str, int], str] = field(default_factory=dict)
-    """From stream and version to the digest of the bytes."""
+    events: set[tuple[str, int, str]] = field(default_factory=set)
+    """Stream, version, and digest of the bytes. Two digests for one version: one of them is lost."""
 
     def introduced(self, motion_id: UUID) -> None:
         """Note that the introduction of a motion was acknowledged."""
@@ -88,7 +88,7 @@ class Ledger:
 
     def note(self, stream_id: str, version: int, digest: str) -> None:
         """Note that the append of an event with these bytes was acknowledged."""
-        self.events[stream_id, version] = digest
+        self.events.add((stream_id, version, digest))
 
 
 @dataclass
@@ -310,7 +310,7 @@ class LogCheck:
         for routing, motion in ledger.completions.items():
             if (motion, routing) not in self._completed and motion not in self._parked:
                 lost.append(f"motion {motion}: the completion of routing {routing}")
-        for (stream, version), digest in ledger.events.items():
+        for stream, version, digest in sorted(ledger.events):
             if self._digests.get((stream, version)) != digest:
                 lost.append(f"stream {stream}: the event acknowledged as version {version}")
 

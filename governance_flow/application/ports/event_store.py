@@ -123,7 +123,10 @@ class EventStore(Protocol):
         up_to_position: int | None = None,
         topics: Sequence[str] = (),
     ) -> list[CommittedEvent]:
-        """Return at most ``limit`` events of all streams in order of position."""
+        """Return at most ``limit`` events of all streams in order of position.
+
+        Fewer do not mean that there are no more; none at all does.
+        """
         ...
 
     async def read_latest(

@@ -75,6 +75,7 @@ class Reconciler:
         if after is None:
             # Whoever recorded one system error too many may not have lived to halt the pipeline.
             await self._breaker.check()
+            await self._read_model.catch_up((await self._store.head()).position)
         page = await self._read_model.motions(
             state=None, blocked=None, active=True, limit=PAGE, after=after
         )

@@ -57,9 +57,10 @@ class StatusQueries:
     async def pipeline_status(self, *, at_least: int | None = None) -> PipelineStatus:
         """Return the pipeline as it stands at the head of the store, or later."""
         head = await self._caught_up(at_least)
-        pipeline = await self._pipelines.refresh()
         now = self._clock.now()
         counts = await self._read_model.counts(since=now - RECENT)
+        # Asked last: a halt that the counters have seen is never shown as running.
+        pipeline = await self._pipelines.refresh()
         active = await self._read_model.motions(
             state=None, blocked=None, active=True, limit=FIRST_PAGE, after=None
         )

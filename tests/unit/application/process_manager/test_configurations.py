@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from structlog.testing import capture_logs
 
+from governance_flow.domain.errors import StoreUnavailable
+from governance_flow.domain.events import PIPELINE_ID
 from governance_flow.domain.pipeline import Pipeline
 from governance_flow.domain.states import GovernanceState
 from tests.support.flows import PlayedFlow, cast, opened
-from tests.support.workers import follow
+from tests.support.workers import Failing, follow, replaced
 
 S = GovernanceState
 THEIRS: dict[str, Any] = {"conclave": {"quorum": 7}, "retry": {"backoff_seconds": [70.0]}}
@@ -58,3 +62,34 @@ async def test_a_configuration_of_another_version_does_not_strand_a_motion() -> 
         assert rules is flow.flow.configuration
         [line] = logs
         assert (line["log_level"], line["digest"]) == ("warning", "digest")
+
+
+async def test_many_that_adopt_the_configuration_at_once_record_it_once(
+    sqlite_address: str,
+) -> None:
+    async with opened(sqlite_address) as flow:
+        pipelines, store = flow.flow.pipelines, flow.flow.store
+        appends, reads = Failing(store.append), Failing(store.read_stream)
+        with replaced(store, "append", appends), replaced(store, "read_stream", reads):
+            await asyncio.gather(*(pipelines.adopt() for _ in range(10)))
+            assert appends.calls == 1
+            looked = reads.calls
+            # Once done, it costs nothing.
+            await pipelines.adopt()
+            assert reads.calls == looked
+        stored = await flow.stored(PIPELINE_ID)
+        assert [event.topic for event in stored] == ["CONFIGURATION_ADOPTED"]
+        assert pipelines.known.configuration == pipelines.digest
+
+
+async def test_an_adoption_that_failed_is_made_by_the_next_one() -> None:
+    async with opened() as flow:
+        pipelines, store = flow.flow.pipelines, flow.flow.store
+        with (
+            replaced(store, "append", Failing(store.append, StoreUnavailable("gone"))),
+            pytest.raises(StoreUnavailable),
+        ):
+            await pipelines.adopt()
+        assert await flow.stored(PIPELINE_ID) == []
+        await pipelines.adopt()
+        assert len(await flow.stored(PIPELINE_ID)) == 1
