@@ -52,9 +52,7 @@ class Table:
         return item.motion_id
 
     async def claim(self, *, lease_seconds: float = 10, service: str = SERVICE) -> HeldLease:
-        [row] = await self.store.claim(
-            [service], owner="w", limit=1, lease_seconds=lease_seconds
-        )
+        [row] = await self.store.claim([service], owner="w", limit=1, lease_seconds=lease_seconds)
         return HeldLease(row.routing_id, row.lease_token)
 
     async def due(self, *services: str) -> set[str]:
@@ -224,21 +222,40 @@ async def test_a_row_is_restored_while_the_motion_stands_where_it_was_seen(
     change = WorkChange(row.motion_id, assignment=row)
     await store.append(an_append(row.motion_id, events=2))
     for moved_on_or_not_yet_there in (1, 3, 0):
-        assert not await table.store.restore(change, version=moved_on_or_not_yet_there)
+        assert not await table.store.restore(
+            change, version=moved_on_or_not_yet_there, halt_epoch=0
+        )
     assert await table.store.list_open(limit=9) == []
-    assert await table.store.restore(change, version=2)
+    assert await table.store.restore(change, version=2, halt_epoch=0)
     assert [each.routing_id for each in await table.store.list_open(limit=9)] == [row.routing_id]
+
+
+async def test_nothing_is_restored_that_was_worked_out_before_a_halt_or_a_resumption(
+    table: Table, store: EventStore
+) -> None:
+    """Its deadline would lack the time for which it stood still."""
+    row = an_assignment(table.clock)
+    change = WorkChange(row.motion_id, assignment=row)
+    await store.append(an_append(row.motion_id))
+    for switch in HaltSwitch:
+        epoch = (await store.head()).halt_epoch
+        await store.append(an_append(halt_switch=switch))
+        assert not await table.store.restore(change, version=1, halt_epoch=epoch)
+    assert await table.store.list_open(limit=9) == []
+    assert await table.store.restore(change, version=1, halt_epoch=2)
 
 
 async def test_of_a_motion_that_is_not_there_nothing_is_restored(table: Table) -> None:
     row = an_assignment(table.clock)
-    assert not await table.store.restore(WorkChange(row.motion_id, assignment=row), version=1)
+    assert not await table.store.restore(
+        WorkChange(row.motion_id, assignment=row), version=1, halt_epoch=0
+    )
     assert await table.store.list_open(limit=9) == []
 
 
 async def test_only_the_rows_of_a_motion_can_be_restored(table: Table) -> None:
     with pytest.raises(ValueError, match="of a motion"):
-        await table.store.restore(WorkChange(), version=0)
+        await table.store.restore(WorkChange(), version=0, halt_epoch=0)
 
 
 async def test_what_is_appended_at_the_same_time_wins_over_what_is_restored(
@@ -251,7 +268,7 @@ async def test_what_is_appended_at_the_same_time_wins_over_what_is_restored(
         await store.append(an_append(motion))
         following = WorkChange(motion, assignment=an_assignment(table.clock, motion_id=motion))
         await asyncio.gather(
-            table.store.restore(WorkChange(motion, assignment=old), version=1),
+            table.store.restore(WorkChange(motion, assignment=old), version=1, halt_epoch=0),
             store.append(an_append(motion, after=1, work=following)),
         )
         assert following.assignment is not None

@@ -313,9 +313,7 @@ async def test_nothing_is_written_for_an_append_that_fails(rows: Rows, clock: Ma
 async def test_a_group_of_which_nothing_goes_through_says_of_no_work(
     rows: Rows, clock: ManualClock
 ) -> None:
-    [outcome] = rows.recorder.commit_group(
-        [an_append(after=5, work=opening(an_assignment(clock)))]
-    )
+    [outcome] = rows.recorder.commit_group([an_append(after=5, work=opening(an_assignment(clock)))])
     assert isinstance(outcome, GovernanceFlowError)
     assert await rows.assignments() == {}
     assert rows.hints == 0

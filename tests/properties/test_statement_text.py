@@ -24,7 +24,9 @@ ODD = '"\\/\b\f\n\r\t\x00\x1f\x7f\x80\u2028\u2029\ufeff\uffff é☃𝄞{}'
 
 # Half a surrogate pair cannot be encoded: no text that is stored has one.
 texts = st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8")), min_size=1)
-zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(1) / 3)])
+zones = st.sampled_from(
+    [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(1) / 3)]
+)
 times = st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=zones)  # noqa: DTZ001 - the zones are drawn apart
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 ids = st.uuids(allow_nil=True)
@@ -38,9 +40,7 @@ transitions = st.builds(
     timestamp=times,
     from_state=st.sampled_from(GovernanceState),
     to_state=st.sampled_from(GovernanceState),
-    cause=st.builds(
-        Cause, kind=st.sampled_from(EdgeKind), reason=texts, event_id=st.none() | ids
-    ),
+    cause=st.builds(Cause, kind=st.sampled_from(EdgeKind), reason=texts, event_id=st.none() | ids),
     until=st.none() | times,
 )
 requests = st.builds(

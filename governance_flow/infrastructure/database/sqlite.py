@@ -25,6 +25,7 @@ from governance_flow.infrastructure.database.base import (
 from governance_flow.infrastructure.database.errors import CommitOutcomeUnknown
 from governance_flow.infrastructure.database.pool import Pool
 from governance_flow.infrastructure.database.sqlite_errors import sqlite_errors, store_error
+from governance_flow.infrastructure.database.sqlite_insert import Insert, in_runs
 
 VERSION_MIN = (3, 37, 0)
 """The first SQLite with STRICT tables (and, a little older, RETURNING)."""
@@ -70,10 +71,19 @@ class SqliteTransaction(StoreTransaction):
             return self._connection.execute(sql, _adapted(params or {})).fetchall()
 
     def execute_many(self, sql: str, rows: Sequence[Params]) -> None:
-        """Run one statement once for each mapping of parameters."""
+        """Run one statement once for each mapping of parameters.
+
+        Rows to insert go many to a statement: between two steps of a statement Python lets another
+        thread run, and a busy one does not give way for milliseconds.
+        """
         self._count_statement()
+        insert = Insert.of(sql)
         with sqlite_errors(self._where):
-            self._connection.executemany(sql, rows)
+            if insert is None:
+                self._connection.executemany(sql, rows)
+                return
+            for some in in_runs(rows):
+                self._connection.execute(insert.statement(len(some)), insert.values(some))
 
     def execute_batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """Run the statements in order."""

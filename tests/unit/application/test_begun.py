@@ -1,4 +1,4 @@
-"""Begun before it is waited for: what answers at once needs no timer, what waits can be given one."""
+"""Begun before it is waited for: what answers at once needs no timer, the rest can have one."""
 
 from __future__ import annotations
 

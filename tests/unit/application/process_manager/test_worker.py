@@ -158,6 +158,7 @@ async def test_a_lost_wake_up_costs_no_more_than_a_poll() -> None:
 
 async def test_a_log_that_grows_all_the_time_keeps_the_worker_from_nothing_else() -> None:
     async with opened() as flow:
+        await flow.idle()
         motion = await flow.introduce()
         rounds = []
 

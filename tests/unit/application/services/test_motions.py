@@ -1,4 +1,4 @@
-"""Motions in memory: read in one go where many are needed, and never taken for what they are not."""
+"""Motions in memory: many are read in one go, and none is taken for what it is not."""
 
 from __future__ import annotations
 
