@@ -294,7 +294,7 @@ def _violated(motion: Motion, event: ViolationWitnessed) -> Changes:
 
 def _answered(motion: Motion, event: MotionEvent) -> Changes:
     """Let the answer to the latest completion tell of ``event`` too, if that caused it."""
-    if not motion.answers:
+    if not motion.answers or event.causation_id is None:
         return Changes()
     routing_id, first = next(reversed(motion.answers.items()))
     answer = first.after(event)

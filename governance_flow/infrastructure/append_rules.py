@@ -63,7 +63,7 @@ def check_append(append: Append) -> None:
     if not events:
         raise InvalidInput("an append holds at least one event", stream_id=append.stream_id)
     for offset, event in enumerate(events, start=1):
-        if event.originator_id != append.stream_id:
+        if event.originator_id is not append.stream_id and event.originator_id != append.stream_id:
             raise InvalidInput(
                 f"an event of stream {event.originator_id} is appended to {append.stream_id}",
                 stream_id=append.stream_id,

@@ -16,7 +16,7 @@ class Tail:
     between two events of the tail is in the tail.
     """
 
-    def __init__(self, *, events_max: int = 5000, bytes_max: int = 16 * 2**20) -> None:
+    def __init__(self, *, events_max: int = 20_000, bytes_max: int = 16 * 2**20) -> None:
         self._events: deque[CommittedEvent] = deque()
         self._events_max = events_max
         self._bytes_max = bytes_max

@@ -2,8 +2,9 @@
 
     python -m tests.faults [--seed N] [--only NAME] [--kills 200] [--restarts 20] [--few]
 
-Prints a line for each fault, and exits with 1 if anything was lost, repeated or unexplained. The
-same seed makes the same motions, and the same things go wrong with them at the same points.
+Prints a line for each fault, and exits with 1 if anything was lost, repeated or unexplained. With
+the same seed the same motions come in, have the same fates, and the same things go wrong after as
+many things said or recorded; how the processes take turns meanwhile is the machine's affair.
 """
 
 from __future__ import annotations

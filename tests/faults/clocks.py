@@ -26,7 +26,7 @@ async def turn_one_clock(stage: Stage, times: int) -> None:
     numbers = await _start(stage, times)
     for number in numbers:
         await _bring_in(stage, number)
-        workman = stage.rng.choice(stage.workers)
+        workman = stage.pick(stage.workers)
         await _set_clock(stage, [workman], stage.rng.choice((-HOUR_SECONDS, HOUR_SECONDS, 0.0)))
     await stage.rest()
 

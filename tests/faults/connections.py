@@ -59,7 +59,7 @@ async def _victim(stage: Stage) -> str:
     while True:
         await stage.until(lambda: _well(stage) != [] or stage.at_rest, "a worker is well")
         if well := _well(stage):
-            return stage.rng.choice(well).name
+            return stage.pick(well).name
         await stage.introduce(1)
 
 

@@ -40,7 +40,7 @@ async def kill_workers(stage: Stage, times: int, workers: int) -> None:
 
 
 async def _kill_one(stage: Stage) -> None:
-    victim = stage.rng.choice([one for one in stage.workers if one.ready])
+    victim = stage.pick([one for one in stage.workers if one.ready])
     match _death(stage.rng):
         case Death.AT_A_LINE:
             await stage.lines_more(stage.rng.randint(1, LINES_MAX))

@@ -76,7 +76,7 @@ async def fill_disk(stage: Stage, times: int) -> None:
             stage.calm.set()
         if tried == INTRODUCED_MAX:
             stage.strangers.append(f"{tried} motions were introduced on a full disk")
-        # The one that failed is told to nobody: introducing it again must be as good as the first.
+        # Whether the last one was recorded nobody was told: it is introduced again, as it was.
         await stage.introduce_these(numbers[: tried + 1])
         await stage.rest()
 

@@ -24,6 +24,8 @@ async def poison_streams(stage: Stage, times: int) -> None:
         stage.poisoned.add(motion)
         await _spoil(stage, motion, readable=stage.rng.random() < 0.5)
     await stage.rest()
+    # The last poison may not have come to the read model yet: being asked, it catches up.
+    await stage.flow.orchestrator.get_pipeline_status()
     healthy = {str(m) for m in stage.states} - {str(m) for m in stage.poisoned}
     parked = {str(item.motion_id) for item in await stage.flow.read_model.parked(limit=1000)}
     stage.strangers += [f"motion {m}: parked, and nothing is wrong" for m in parked & healthy]

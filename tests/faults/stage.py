@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ from governance_flow.domain.configuration import FlowConfiguration
 from governance_flow.domain.errors import CompletionRefused, Refused, StoreError
 from tests.faults.worker import Receipt, number_of, tell_of_appends, wrong_clock
 from tests.faults.workers import Workman
-from tests.support.driving import answer, introduce, motion_id
+from tests.support.driving import answer, fate_of, introduce, motion_id
 from tests.support.flows import Postbox
 from tests.support.invariants import TERMINAL, Ledger
 from tests.support.private_postgres import PrivatePostgres
@@ -38,6 +38,9 @@ PERSISTENCE = 50
 
 NUMBERS = 1_000_000
 PERSON = "the chair"
+
+ENDS = {1: "REJECTED", 4: "TABLED", 5: "REJECTED"}
+"""Where the fates lead that do not lead to ACKNOWLEDGED."""
 
 SETTINGS: dict[str, Any] = {
     # Little room, so that there is a docket; short leases, so that the dead are soon replaced.
@@ -72,6 +75,9 @@ class Stage:
         self.flow = flow
         self.server = server
         self.rng = rng
+        """Decides what goes wrong and when, always by the same number of draws."""
+        self._numbers = Random(rng.random())
+        """Decides which motions there are, however many it takes to keep the workers busy."""
         self.settings = settings
         self.ledger = Ledger()
         self.workers: list[Workman] = []
@@ -157,6 +163,15 @@ class Stage:
         self.past += self.workers
         self.workers.clear()
 
+    def astray(self) -> list[str]:
+        """Return which motions have not come to the end that is their own, whatever went wrong."""
+        ends = [(n, motion_id(n), ENDS.get(fate_of(n), "ACKNOWLEDGED")) for n in self.motions]
+        return [
+            f"motion {number} ({motion}) rests in {self.states[motion]}, but its end is {end}"
+            for number, motion, end in ends
+            if motion not in self.poisoned and self.states[motion] != end
+        ]
+
     @property
     def told_by_workers(self) -> bool:
         """Whether any worker has said that something was acknowledged."""
@@ -241,11 +256,15 @@ class Stage:
         await asyncio.gather(*(self._introduce(number) for number in numbers))
         return numbers
 
+    def pick(self, workers: Sequence[Workman]) -> Workman:
+        """Choose one of some workers, however many there are just now."""
+        return workers[int(self.rng.random() * len(workers))]
+
     def choose(self, count: int, *, step: int = 1) -> list[int]:
         """Choose numbers of motions that are not there yet, all of them multiples of ``step``."""
         chosen: dict[int, None] = {}
         while len(chosen) < count:
-            number = self.rng.randrange(0, NUMBERS, step)
+            number = self._numbers.randrange(0, NUMBERS, step)
             if number not in self.motions:
                 chosen[number] = None
         return list(chosen)

@@ -141,7 +141,7 @@ async def perform(
             findings += await check_store(stage.flow, stage.ledger, poisoned=poisoned)
         except GovernanceFlowError as error:
             findings.unexplained.append(f"the store cannot be looked at: {error}")
-        findings.unexplained += stage.strangers
+        findings.unexplained += [*stage.strangers, *stage.astray()]
         if not stage.told_by_workers:
             findings.unexplained.append("no worker acknowledged anything: nothing was looked at")
         motions = len(stage.motions)

@@ -76,7 +76,7 @@ class Ledger:
     completions: dict[str, str] = field(default_factory=dict)
     """From the routing to its motion."""
     events: set[tuple[str, int, str]] = field(default_factory=set)
-    """Stream, version, and digest of the bytes. Two digests for one version: one of them is lost."""
+    """Stream, version, and digest of the bytes; of two for one version, one is lost."""
 
     def introduced(self, motion_id: UUID) -> None:
         """Note that the introduction of a motion was acknowledged."""

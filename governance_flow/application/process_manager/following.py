@@ -45,7 +45,7 @@ class Following:
         self._owner = owner
         self._followed = clock.now() - FOLLOW_EVERY
         self._ours = False
-        self._ask_at = clock.now()
+        self._asked_at = self._ask_at = clock.now()
 
     async def follow(self, head_position: int) -> None:
         """Bring the read model up to the events, if it is far enough behind, or late.
@@ -91,10 +91,12 @@ class Following:
 
     async def _on_duty(self) -> bool:
         now = self._clock.now()
-        if now >= self._ask_at:
+        # A clock that was set back must not keep us from asking for as long.
+        if not self._asked_at <= now < self._ask_at:
             seconds = await self._duties.take_duty(
                 DUTY, owner=self._owner, lease_seconds=LEASE_SECONDS
             )
             self._ours = seconds is None
+            self._asked_at = now
             self._ask_at = now + (RENEW_AFTER if seconds is None else timedelta(seconds=seconds))
         return self._ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from typing import TYPE_CHECKING
 
 import structlog
@@ -121,6 +122,12 @@ def _fenced(assignment: BranchAssignment, result: BranchResult) -> BranchResult:
 
 
 def _vouched(assignment: BranchAssignment, result: BranchResult) -> Actor:
-    name = result.actor or assignment.service
-    storable("actor", name)
-    return Actor(id=name, authenticated_by=Authentication.SERVICE)
+    if result.actor is None:
+        return _service_itself(assignment.service)
+    storable("actor", result.actor)
+    return Actor(id=result.actor, authenticated_by=Authentication.SERVICE)
+
+
+@cache
+def _service_itself(service: str) -> Actor:
+    return Actor(id=service, authenticated_by=Authentication.SERVICE)

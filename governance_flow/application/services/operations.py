@@ -63,7 +63,7 @@ class Operations:
 
         ``keep`` applies if the motion waits for a service that can begin at once.
         """
-        alerts = self.to_sinks(_motion_alerts(motion, events))
+        alerts = self.to_sinks([*_motion_alerts(motion, events)])
         action = next_action(motion)
         match action:
             case AwaitBranch(routing):
@@ -94,8 +94,10 @@ class Operations:
             case _:
                 return WorkChange()
 
-    def to_sinks(self, alerts: Iterable[Alert]) -> tuple[OutboxAlert, ...]:
+    def to_sinks(self, alerts: Sequence[Alert]) -> tuple[OutboxAlert, ...]:
         """Return alerts as the outbox takes them, one for each sink."""
+        if not alerts:
+            return ()
         return tuple(
             OutboxAlert(
                 alert_id=alert.alert_id,

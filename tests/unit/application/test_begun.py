@@ -174,7 +174,8 @@ async def test_whoever_gives_it_up_half_way_closes_it() -> None:
         finally:
             closed.append(True)
 
-    rest = Begun(waits()).__await__()
+    coroutine = waits()  # held on to: forgotten, it would be closed in any case
+    rest = Begun(coroutine).__await__()
     next(rest)
     rest.close()
     assert closed == [True]

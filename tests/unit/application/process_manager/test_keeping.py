@@ -217,6 +217,38 @@ async def test_nothing_is_kept_by_a_worker_that_is_to_end() -> None:
             assert keep is not None
 
 
+@pytest.mark.parametrize("resting", [True, False], ids=["at rest", "in the middle of a round"])
+async def test_a_worker_begins_nothing_from_the_moment_it_is_told_to_stop(resting: bool) -> None:
+    gate = Gate()
+    services: dict[str, Any] = {**cast(), DUKE: gate}
+    async with opened(branches=services) as flow:
+        motion = await flow.introduce()
+        store = flow.flow.assignments
+        look, let_look = store.due, asyncio.Event()
+
+        async def slow(asked: Any) -> Any:
+            await let_look.wait()
+            return await look(asked)
+
+        running = asyncio.create_task(flow.flow.worker.run())
+        await gate.has_begun()
+        with replaced(store, "due", look if resting else slow):
+            flow.flow.worker._wake.set()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            flow.flow.worker.stop()
+            gate.open.set()
+            if not resting:
+                await until(lambda: not dispatcher_of(flow).busy)
+            let_look.set()
+            await soon(running)
+        assert await flow.state(motion) is S.JUDGING
+        assert services["prince_service"].calls == []
+        assert (await assignment(flow)).lease.owner is None
+        await flow.idle()
+        assert await flow.state(motion) is S.ACKNOWLEDGED
+
+
 # -- Leases ------------------------------------------------------------------------------------
 
 
