@@ -70,6 +70,7 @@ class Desk:
     clock_error: timedelta = timedelta(0)
     doom: Callable[[str], None] = lambda _moment: None
     flow: Flow | None = None
+    stopping: bool = False
 
     def say(self, what: str, **details: Any) -> None:
         """Tell the driving program; what was said is known even if we die the next moment."""
@@ -164,6 +165,9 @@ async def _work(orders: dict[str, Any], desk: Desk) -> None:
     ) as flow:
         desk.flow = flow
         tell_of_appends(flow, lambda receipts: desk.say("acknowledged", receipts=receipts))
+        if desk.stopping:
+            # It was told so while it opened the store; then the run ends as it begins.
+            flow.worker.stop()
         desk.say("ready")
         await flow.worker.run()
     loop.remove_reader(desk.line.fileno())
@@ -209,8 +213,10 @@ def _listen(desk: Desk) -> None:
         case {"do": "limit", "bytes": most}:
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
-        case {"do": "stop"} if desk.flow is not None:
-            desk.flow.worker.stop()
+        case {"do": "stop"}:
+            desk.stopping = True
+            if desk.flow is not None:
+                desk.flow.worker.stop()
         case _:
             raise AssertionError(told)
     desk.say("heard", order=told["do"])

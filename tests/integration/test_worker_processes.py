@@ -168,7 +168,6 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_is_in_hand_and_begins
     with worker_process(address, now=START, script={DUKE: ["hold"]}) as worker:
         worker.wait_for("begun", service=DUKE)
         worker.terminate()
-        worker.wait_for("stopping")
         worker.go()
         worker.ends()
     assert worker.routings("begun")[-1] == worker.routings("done")[-1]

@@ -107,7 +107,7 @@ class Dispatcher:
             await self.heartbeat()
         if due.delegations:
             await self._time_out_delegations()
-        if not due.assignments or self.room <= 0 or not self.services:
+        if self._draining or not due.assignments or self.room <= 0 or not self.services:
             return False
         claimed = await self._assignments.claim(
             self.services,
@@ -265,9 +265,13 @@ class Dispatcher:
                 log.warning("lease lost; the work is stopped", routing_id=str(lease.routing_id))
                 held.task.cancel()
 
+    def begin_nothing(self) -> None:
+        """Go on with nothing that follows, and claim nothing, until ``drain`` is done."""
+        self._draining = True
+
     async def drain(self, seconds: float) -> None:
         """Let the work in hand finish for so long; cancel the rest and give it back."""
-        self._draining = True
+        self.begin_nothing()
         try:
             await self._tasks.finish(seconds)
             unfinished = bool(self._tasks)

@@ -84,6 +84,7 @@ class Worker:
         If nothing runs, the next ``run`` returns at once.
         """
         self._stopping = True
+        self._dispatcher.begin_nothing()
         self._wake.set()
 
     async def run(self) -> None:
