@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine, Generator
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -23,7 +24,7 @@ class Begun(Generic[T]):
         self._waits_for: Any = None
         self.done = False
         self.result: T
-        if isinstance(awaitable, Coroutine):
+        if type(awaitable) is CoroutineType or isinstance(awaitable, Coroutine):
             try:
                 self._waits_for = awaitable.send(None)
             except StopIteration as finished:

@@ -28,7 +28,21 @@ else:
         return copy
 
 
-__all__ = ["FrozenMapping", "changed"]
+
+S = TypeVar("S")
+
+
+def extended(kind: type[S], value: object, **fields: Any) -> S:
+    """Return a frozen dataclass of another kind: what ``value`` holds, and these fields besides.
+
+    For kinds without slots that compute nothing when they are made, as ``changed`` is.
+    """
+    made = kind.__new__(kind)
+    object.__setattr__(made, "__dict__", {**value.__dict__, **fields})
+    return made
+
+
+__all__ = ["FrozenMapping", "changed", "extended"]
 
 
 class FrozenMapping(Mapping[K, V]):

@@ -29,6 +29,7 @@ from governance_flow.domain.errors import (
     LeaseLost,
     StoreError,
 )
+from governance_flow.domain.frozen import extended
 
 Outcome = tuple[CommittedEvent, ...] | StoreError
 """What an append gets: its events with their positions, or why nothing of it was recorded."""
@@ -123,20 +124,20 @@ def placed(
     events: Sequence[StoredEvent], head: Head, made: Sequence[Made] = ()
 ) -> tuple[CommittedEvent, ...]:
     """Return the events with the positions that follow on ``head``, and its commit time."""
-    return tuple(
-        CommittedEvent(
-            originator_id=event.originator_id,
-            originator_version=event.originator_version,
-            topic=event.topic,
-            state=event.state,
-            id=position,
-            committed_at_us=head.committed_at_us,
-            made=known,
+    position = head.position
+    committed = []
+    for event, known in zip_longest(events, made):
+        position += 1
+        committed.append(
+            extended(
+                CommittedEvent,
+                event,
+                id=position,
+                committed_at_us=head.committed_at_us,
+                made=known,
+            )
         )
-        for position, (event, known) in enumerate(
-            zip_longest(events, made), start=head.position + 1
-        )
-    )
+    return tuple(committed)
 
 
 def _failure(append: Append, head: Head, version: int) -> StoreError | None:

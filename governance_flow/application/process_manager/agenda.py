@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.application.services.processing import Processing
 
-BATCH = 64
+BATCH = 256
 ADMITTING_SECONDS = 5.0
 """For how long one worker may hold the docket: so long nobody is admitted if it dies."""
 

@@ -20,8 +20,8 @@ LEASE_SECONDS = 5.0
 
 RENEW_AFTER = timedelta(seconds=LEASE_SECONDS / 3)
 
-FOLLOW_EVERY = timedelta(milliseconds=100)
-BATCH = 1000
+FOLLOW_EVERY = timedelta(milliseconds=500)
+BATCH = 5000
 """How far the read model is let fall behind, in time and in events, while nobody asks it."""
 
 BATCHES_MAX = 10
