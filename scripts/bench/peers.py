@@ -1,7 +1,8 @@
 """The peer in the same run: DBOS with a workflow of seven no-op steps, on the same stores.
 
-DBOS is given the set-up in which it is quickest: some are tried first, each briefly, and the
-results say which was taken. More in flight makes it slower, so that is left to the trial, too.
+DBOS is started the same way, with as many workflows in flight, in the set-up in which it is then
+quickest: some are tried first, each briefly. Fewer at a time can make it quicker (on SQLite one is
+best), so such set-ups are tried as well, and the quickest of all is shown beside.
 """
 
 from __future__ import annotations
@@ -60,14 +61,18 @@ class Peer:
         return str(said["version"])
 
     def choose(self, results: Results, stores: Stores, kind: str) -> None:
-        """Try the set-ups briefly, and keep the quickest."""
+        """Try the set-ups briefly; keep the quickest with as many in flight as we have."""
         most = self._scale.in_flight
         setups = [Setup("threads", 1), Setup("threads", _POOL), Setup("executor", most)]
         setups += [Setup("queue", most), Setup("tasks", most)]
         rates = {}
         for setup in setups:
             rates[setup] = self._run(stores, kind, setup, self._scale.peer_trial_workflows)
-        self._chosen[kind] = max(rates, key=lambda setup: rates[setup])
+        alike = [setup for setup in setups if setup.concurrency == most]
+        self._chosen[kind] = max(alike, key=lambda setup: rates[setup])
+        quickest = max(rates, key=lambda setup: rates[setup])
+        title = f"  in a brief trial, in any set-up, {NAMES[kind]} (quickest: {quickest})"
+        results.add(f"dbos.{kind}.quickest", title, "workflows/s", rates[quickest])
         results.facts.setdefault("dbos_setups", {})[kind] = {
             "chosen": str(self._chosen[kind]),
             "workflows_per_second": {str(setup): round(rates[setup], 1) for setup in setups},

@@ -3,11 +3,13 @@
 The rows are real events, encoded beforehand, written into a table that is shaped, indexed and
 guarded as ours is: it is ours, in a store that the product made. Plain psycopg writes them in
 durable transactions of 400 rows over one connection; the library's own recorder writes what the
-pipeline would append at once, one append (of one aggregate) at a time.
+pipeline would append at once, one append (of one aggregate) at a time. Our store is given the same
+appends, as many at a time as the pipeline has motions in flight, with nothing above it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
+from governance_flow.application.ports.event_store import Append
 from scripts.bench.child import run_part
 from scripts.bench.noop import introduce, opened
 from scripts.bench.results import Results
@@ -47,6 +50,7 @@ def measure(results: Results, stores: Stores, scale: Scale) -> None:
             address=address,
             transactions=scale.limit_transactions,
             recorder_motions=scale.recorder_motions,
+            in_flight=scale.in_flight,
         )
     for way in ("executemany", "unnest"):
         title = f"  plain psycopg, {TRANSACTION_ROWS} rows a transaction, {way}"
@@ -56,12 +60,17 @@ def measure(results: Results, stores: Stores, scale: Scale) -> None:
     results.add("limit.plain", title, "rows/s", quicker)
     title = "the library's recorder, one aggregate at a time"
     results.add("limit.recorder", title, "events/s", said["recorder"])
+    title = "our store alone, group commit of the same appends"
+    results.add("limit.store", title, "events/s", said["store"])
 
 
-async def write(address: str, transactions: int, recorder_motions: int) -> dict[str, float]:
+async def write(
+    address: str, transactions: int, recorder_motions: int, in_flight: int
+) -> dict[str, float]:
     """Write rows in every way, and return rows per second (in a process of its own)."""
     sample = await _sample(address)
-    figures = {}
+    # First, because what follows goes past the head row.
+    figures = {"store": await _store(address, sample, in_flight)}
     with psycopg.connect(address) as connection:
         for way in (_executemany, _unnest):
             rows = list(itertools.islice(_rows(sample, _next_position(connection)),
@@ -130,6 +139,32 @@ def _executemany(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> No
 def _unnest(connection: psycopg.Connection[Any], rows: Sequence[Row]) -> None:
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
     connection.execute(_ARRAYS.encode(), columns)
+
+
+# -- Our store ------------------------------------------------------------------------------------
+
+
+async def _store(address: str, sample: Sequence[StoredEvent], in_flight: int) -> float:
+    """Write motions with our store, so many at a time, and return events per second."""
+    motions: dict[object, list[list[StoredEvent]]] = {}
+    for append in itertools.islice(_appends(sample), 4 * in_flight * _APPENDS_A_MOTION):
+        motions.setdefault(append[0].originator_id, []).append(append)
+    waiting = iter(list(motions.values()))
+
+    async def drive() -> None:
+        for appends in waiting:
+            for events in appends:
+                version = events[0].originator_version - 1
+                stream_id = UUID(str(events[0].originator_id))
+                await flow.store.append(Append(stream_id, version, tuple(events)))
+
+    async with opened(address, in_flight) as flow:
+        started = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(in_flight):
+                group.create_task(drive())
+        elapsed = time.perf_counter() - started
+    return sum(len(events) for appends in motions.values() for events in appends) / elapsed
 
 
 # -- The library's recorder ------------------------------------------------------------------------

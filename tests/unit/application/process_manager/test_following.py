@@ -112,7 +112,7 @@ async def test_nobody_asks_for_the_duty_while_there_is_nothing_to_follow() -> No
             assert await office.grows(0, worker) == []
             assert asked.calls == 0
             # And once it is ours, not in every round.
-            for _ in range(10):
+            for _ in range(3):
                 flow.clock.advance(EVERY_SECONDS)
                 assert await office.grows(1, worker) == [1]
             assert asked.calls == 1
