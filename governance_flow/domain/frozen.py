@@ -42,7 +42,18 @@ def extended(kind: type[S], value: object, **fields: Any) -> S:
     return made
 
 
-__all__ = ["FrozenMapping", "changed", "extended"]
+def unchecked(kind: type[S], fields: dict[str, Any]) -> S:
+    """Return a frozen dataclass that holds exactly these fields, without checking any of them.
+
+    For values of ours in a class whose own constructor checks what others put in. ``fields`` must
+    name them all, and belongs to the new value afterwards.
+    """
+    made = kind.__new__(kind)
+    object.__setattr__(made, "__dict__", fields)
+    return made
+
+
+__all__ = ["FrozenMapping", "changed", "extended", "unchecked"]
 
 
 class FrozenMapping(Mapping[K, V]):

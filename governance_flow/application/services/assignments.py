@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from governance_flow.application.ports.flow_orchestrator import BranchAssignment
 from governance_flow.domain.branches import GovernanceBranch
+from governance_flow.domain.frozen import unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,27 +23,31 @@ def assignment_of(
 
     ``rules`` is the configuration the routing was made under.
     """
-    return BranchAssignment(
-        motion_id=motion.id,
-        routing_id=routed.routing_id,
-        service=routed.service,
-        branch=routed.branch,
-        state=routed.state,
-        purpose=routed.purpose,
-        attempt=routed.attempt,
-        deadline=routed.deadline,
-        title=motion.title,
-        text=motion.text,
-        introduced_by=motion.introduced_by,
-        reference=motion.reference,
-        ballots=motion.ballots,
-        metadata=motion.metadata,
-        outputs=motion.outputs,
-        findings=routed.findings,
-        amended=motion.amended,
-        policy=policy_for(routed.branch, rules),
-        lease_token=lease_token,
-        earlier_answers=motion.answered(routed.purpose),
+    return unchecked(
+        BranchAssignment,
+        {
+            "motion_id": motion.id,
+            "routing_id": routed.routing_id,
+            "service": routed.service,
+            "branch": routed.branch,
+            "state": routed.state,
+            "purpose": routed.purpose,
+            "attempt": routed.attempt,
+            "deadline": routed.deadline,
+            "title": motion.title,
+            "text": motion.text,
+            "introduced_by": motion.introduced_by,
+            "reference": motion.reference,
+            # Copies: what a service does to its assignment must not reach the motion.
+            "ballots": dict(motion.ballots),
+            "metadata": dict(motion.metadata),
+            "outputs": {purpose: dict(output) for purpose, output in motion.outputs.items()},
+            "findings": routed.findings,
+            "amended": motion.amended,
+            "policy": policy_for(routed.branch, rules),
+            "lease_token": lease_token,
+            "earlier_answers": motion.answered(routed.purpose),
+        },
     )
 
 
