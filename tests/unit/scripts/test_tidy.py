@@ -73,6 +73,8 @@ DOC = '"""What it is for."""\n'
         ("tests/a.py", DOC + "asyncio.sleep(0.1)\n", [(2, "asyncio.sleep in a test")]),
         ("tests/a.py", DOC + "sleep(delay)\n", [(2, "sleep in a test")]),
         ("tests/a.py", DOC + "asyncio.sleep(0)\n", []),
+        ("tests/simulation/a.py", DOC + "asyncio.sleep(1)\n", []),
+        ("tests/simulation/a.py", DOC + "time.sleep(1)\n", [(2, "time.sleep in a test")]),
         ("a.py", DOC + "asyncio.sleep(1)\n", []),
         # SQL.
         ("a.sql", "SELECT 1;\n", [(1, "SQL file without a comment")]),
