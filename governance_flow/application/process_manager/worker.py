@@ -134,9 +134,9 @@ class Worker:
         """
         self._wake.clear()
         await self._dispatcher.prepare()
-        moved = await self._reconcile_sometimes()
         due = await self._assignments.due(self._dispatcher.services)
         head = due.head
+        moved = False
         if head.halt_epoch != (await self._pipelines.current()).halt_epoch:
             await self._pipelines.refresh()
         if not head.halted:
@@ -145,6 +145,8 @@ class Worker:
         if due.alerts:
             moved |= await self._alerting.deliver_due()
         await self._following.follow(head.position)
+        # Last: branches work meanwhile.
+        moved |= await self._reconcile_sometimes()
         return moved, due
 
     async def _idle(self, head: Head) -> bool:
