@@ -121,8 +121,8 @@ async def open_flow(
     ``address`` is ``memory:``, ``sqlite:///path`` or ``postgresql://...``; without one the
     environment variable GOVERNANCE_FLOW_STORE says, else ``sqlite:///governance-flow.db``.
     ``config`` is a file, a mapping in the file's shape, or a configuration. ``branches`` replaces
-    configured services by name. ``clock`` sets the store's
-    time, by which everything is decided, for tests.
+    configured services by name. ``clock`` sets the store's time, by which everything is decided,
+    for tests.
 
     Raises ConfigurationError for a bad configuration, StoreError if the store cannot be used.
     """
@@ -212,7 +212,6 @@ class _Wiring:
         return MotionCommands(
             motions=self.motions,
             pipelines=self.pipelines,
-            operations=self.pipelines.operations,
             clock=self.clock,
             new_id=self.new_id,
             max_conflicts=self.configuration.limits.max_append_conflicts,

@@ -36,9 +36,7 @@ def extended(kind: type[S], value: object, **fields: Any) -> S:
 
     For kinds without slots that compute nothing when they are made, as ``changed`` is.
     """
-    made = kind.__new__(kind)
-    object.__setattr__(made, "__dict__", {**value.__dict__, **fields})
-    return made
+    return unchecked(kind, {**value.__dict__, **fields})
 
 
 def unchecked(kind: type[S], fields: dict[str, Any]) -> S:

@@ -260,8 +260,9 @@ class Dispatcher:
         self._extended_at = started
         for lease in leases:
             held = self._held.get(lease.routing_id)
-            lost = held is not None and held.lease == lease and not held.reporting
-            if lease.routing_id not in kept and held is not None and lost:
+            if lease.routing_id in kept or held is None or held.lease != lease:
+                continue
+            if not held.reporting:
                 log.warning("lease lost; the work is stopped", routing_id=str(lease.routing_id))
                 held.task.cancel()
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.clock import Clock, IdSource
     from governance_flow.application.ports.event_store import Fence
     from governance_flow.application.services.motions import Draft, Motions
-    from governance_flow.application.services.operations import Operations
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.events import Actor
 
@@ -80,14 +79,12 @@ class MotionCommands:
         *,
         motions: Motions,
         pipelines: Pipelines,
-        operations: Operations,
         clock: Clock,
         new_id: IdSource,
         max_conflicts: int,
     ) -> None:
         self._motions = motions
         self._pipelines = pipelines
-        self._operations = operations
         self._clock = clock
         self._new_id = new_id
         self._max_conflicts = max_conflicts
@@ -122,7 +119,7 @@ class MotionCommands:
                 return Done(loaded, (), pipeline.halted)
             if any(isinstance(event, MotionRouted) for event in events):
                 await self._pipelines.adopt()
-            work = self._operations.after(draft.loaded.motion, pipeline, events, keep)
+            work = self._pipelines.operations.after(draft.loaded.motion, pipeline, events, keep)
             try:
                 done = await self._motions.append(
                     draft,
