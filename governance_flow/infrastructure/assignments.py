@@ -58,7 +58,7 @@ class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, S
         (
             now_us,
             (*head, next_us, assignments, recorded, docket, deadlines, delegations, alerts),
-        ) = await self._database.read(work)
+        ) = await self._database.read_once(work)
         return DueWork(
             head=head_of(tuple(head)),
             assignments=bool(assignments),

@@ -75,30 +75,25 @@ class EventTable:
 
     def append(self, tx: StoreTransaction, events: Sequence[CommittedEvent], head: Head) -> None:
         """Insert the events, which end at ``head``, and make that the head, at the commit."""
+        moved = {
+            "position": head.position,
+            "committed_at_us": head.committed_at_us,
+            "halt_epoch": head.halt_epoch,
+            "halted": head.halted,
+            "admitted": head.admitted,
+        }
         if tx.dialect == "postgres":
-            tx.at_commit(
-                self._sql.insert_events,
-                {
-                    "positions": [event.id for event in events],
-                    "stream_ids": _texts(events),
-                    "stream_versions": [event.originator_version for event in events],
-                    "topics": [event.topic for event in events],
-                    "states": [event.state for event in events],
-                    "committed_at_us": head.committed_at_us,
-                },
-            )
+            rows = {
+                "positions": [event.id for event in events],
+                "stream_ids": _texts(events),
+                "stream_versions": [event.originator_version for event in events],
+                "topics": [event.topic for event in events],
+                "states": [event.state for event in events],
+            }
+            tx.at_commit(self._sql.append_events, moved | rows)
         else:
             tx.execute_many(self._sql.insert_event, _params(events))
-        tx.at_commit(
-            self._sql.update_head,
-            {
-                "position": head.position,
-                "committed_at_us": head.committed_at_us,
-                "halt_epoch": head.halt_epoch,
-                "halted": head.halted,
-                "admitted": head.admitted,
-            },
-        )
+            tx.at_commit(self._sql.update_head, moved)
         tx.announce(Channel.EVENTS, head.position)
 
     def stream(

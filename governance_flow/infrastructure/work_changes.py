@@ -43,38 +43,37 @@ class WorkChanges:
 
     def _move(self, tx: StoreTransaction, changes: Iterable[WorkChange]) -> None:
         """Let each motion stand where it belongs, and nowhere else."""
-        replaced = []
-        opened = []
-        cleared = []
-        items = []
+        moves = []
+        opened = items = 0
         for change in changes:
-            motion_id = str(change.motion_id)
-            row = change.assignment
-            routing_id = None if row is None else str(row.routing_id)
-            replaced.append({"motion_id": motion_id, "routing_id": routing_id})
-            if row is not None:
-                opened.append(_assignment(row, change.keep, tx.now_us()))
-                if change.keep is None:
-                    tx.announce(Channel.WORK)
-            if change.item is None:
-                cleared.append(motion_id)
-            else:
-                items.append(_item(change.item))
+            move: dict[str, object] = {"motion_id": str(change.motion_id)}
+            if change.assignment is not None:
+                opened += 1
+                move |= _assignment(change.assignment, change.keep, tx.now_us())
+            if change.item is not None:
+                items += 1
+                move |= _item(change.item)
+            if change.item is not None or (change.assignment is not None and change.keep is None):
                 tx.announce(Channel.WORK)
-        if replaced:
-            tx.at_commit(self._sql.close_replaced, {"changes": json.dumps(replaced)})
+            moves.append(move)
+        if not moves:
+            return
+        params = {"changes": json.dumps(moves)}
+        if tx.dialect == "postgres":
+            tx.at_commit(self._sql.move_work, params)
+            return
+        tx.at_commit(self._sql.close_replaced, params)
         if opened:
-            tx.at_commit(self._sql.open_assignments, {"rows": json.dumps(opened)})
-        if cleared:
-            tx.at_commit(self._sql.clear_agenda, {"motion_ids": json.dumps(cleared)})
+            tx.at_commit(self._sql.open_assignments, params)
+        if items < len(moves):
+            tx.at_commit(self._sql.clear_agenda, params)
         if items:
-            tx.at_commit(self._sql.set_agenda, {"rows": json.dumps(items)})
+            tx.at_commit(self._sql.set_agenda, params)
 
 
 def _assignment(row: OpenAssignment, keep: Keep | None, now_us: int) -> dict[str, object]:
     return {
         "routing_id": str(row.routing_id),
-        "motion_id": str(row.motion_id),
         "service": row.service,
         "state": row.state,
         "purpose": row.purpose,
@@ -90,12 +89,7 @@ def _assignment(row: OpenAssignment, keep: Keep | None, now_us: int) -> dict[str
 
 
 def _item(item: AgendaItem) -> dict[str, object]:
-    return {
-        "motion_id": str(item.motion_id),
-        "kind": item.kind.value,
-        "due_us": item.due_us,
-        "order_us": item.order_us,
-    }
+    return {"kind": item.kind.value, "due_us": item.due_us, "order_us": item.order_us}
 
 
 def _alert(alert: OutboxAlert) -> dict[str, object]:

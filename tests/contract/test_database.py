@@ -26,6 +26,7 @@ from governance_flow.infrastructure.database.errors import (
 )
 from governance_flow.infrastructure.database.hints import Channel
 from governance_flow.infrastructure.database.opening import open_database
+from governance_flow.infrastructure.database.server_clock import TOLERANCE_US
 from tests.support.clock import ManualClock
 
 SET = "INSERT INTO checkpoints (name, position) VALUES (:name, :position)"
@@ -108,7 +109,7 @@ def test_without_a_test_s_clock_postgresql_goes_by_the_server_s(postgres_databas
         [before] = connection.execute(clock).fetchone() or ()
         now = database.write_now(lambda tx: tx.now_us())
         [after] = connection.execute(clock).fetchone() or ()
-    assert before <= now <= after
+    assert before - TOLERANCE_US <= now <= after + TOLERANCE_US
     database.close_now()
 
 

@@ -43,7 +43,8 @@ def statements(queries: Queries) -> dict[str, str]:
     return {
         name: sql
         for name, sql in queries.items()
-        if name not in skipped and not name.startswith(("insert_", "open_", "set_", "add_"))
+        if name not in skipped
+        and not name.startswith(("insert_", "append_", "open_", "set_", "add_"))
     }
 
 
@@ -85,8 +86,6 @@ def _load(filename: str, dialect: Dialect) -> Queries:
 
 def _value(name: str, filename: str) -> object:
     id_text = "00000000-0000-0000-0000-000000000001"
-    if filename == JSON_ROWS and name == "motion_ids":
-        return json.dumps([id_text])
     if name == "changes":
         return json.dumps([{"motion_id": id_text, "routing_id": None}])
     if name in ("stream_ids", "routing_ids", "motion_ids"):

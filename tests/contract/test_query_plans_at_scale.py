@@ -36,7 +36,9 @@ COUNTING = {
 }
 """What has to touch more the more there is that is not finished; and why it may."""
 
-WRITING = re.compile("insert|create|drop|fill|lock|set_|add_|open_|keep|upsert|next_lease|notify")
+WRITING = re.compile(
+    "insert|append|create|drop|fill|lock|set_|add_|open_|keep|upsert|next_lease|notify"
+)
 """Statements that write what they are given, make tables, or lock."""
 
 DAY_S = 86_400

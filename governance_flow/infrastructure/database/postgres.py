@@ -58,7 +58,7 @@ class PostgresTransaction(StoreTransaction):
         self._connection = connection
         self._where = where
         self._server_clock = clock if isinstance(clock, ServerClock) else None
-        self._now_us = None if self._server_clock else to_us(clock.now())
+        self._now_us = self._server_clock.fresh_us() if self._server_clock else to_us(clock.now())
         self._last: list[Statement] = []
         with postgres_errors(where):
             connection.autocommit = mode is Mode.STATEMENT
@@ -69,7 +69,9 @@ class PostgresTransaction(StoreTransaction):
     def now_us(self) -> int:
         """Return the store's clock in microseconds UTC, the same for the whole transaction."""
         if self._now_us is None:
-            return self._heard(self.execute(_SQL.read_clock))
+            # No statement of the caller's: time is no part of any snapshot.
+            with postgres_errors(self._where):
+                return self._heard(_rows(self._connection.execute(_SQL.read_clock)))
         return self._now_us
 
     def execute(self, sql: str, params: Params | None = None) -> list[Row]:
@@ -111,9 +113,12 @@ class PostgresTransaction(StoreTransaction):
 
     def commit(self) -> None:
         """Make everything durable. Raises CommitOutcomeUnknown if the answer was lost."""
-        for channel, number in self.announced.items():
-            payload = channel.value if number is None else f"{channel.value} {number}"
-            self.at_commit(_SQL.notify, {"payload": payload})
+        if self.announced:
+            payloads = [
+                channel.value if number is None else f"{channel.value} {number}"
+                for channel, number in self.announced.items()
+            ]
+            self.at_commit(_SQL.notify, {"payloads": payloads})
         try:
             if self._last and self._status is TransactionStatus.INTRANS:
                 with self._connection.pipeline():

@@ -12,7 +12,7 @@ SELECT position, committed_at_us, halt_epoch, halted, admitted FROM head;
 -- The head row as last committed.
 SELECT position, committed_at_us, halt_epoch, halted, admitted FROM head;
 
--- name: update_head
+-- name: update_head (sqlite)
 -- Where the log ends now, and what the pipeline allows.
 UPDATE head
    SET position = :position, committed_at_us = :committed_at_us, halt_epoch = :halt_epoch,
@@ -30,8 +30,12 @@ SELECT s.value,
        (SELECT max(e.stream_version) FROM events e WHERE e.stream_id = s.value)
   FROM json_each(:stream_ids) AS s;
 
--- name: insert_events (postgres)
--- All events of a group in one statement.
+-- name: append_events (postgres)
+-- All events of a group, and the head they end at, in one statement.
+WITH moved AS (
+    UPDATE head
+       SET position = :position, committed_at_us = :committed_at_us, halt_epoch = :halt_epoch,
+           halted = :halted, admitted = :admitted)
 INSERT INTO events (position, stream_id, stream_version, topic, state, committed_at_us)
 SELECT position, stream_id, stream_version, topic, state, :committed_at_us
   FROM unnest(:positions::bigint[], :stream_ids::uuid[], :stream_versions::bigint[],
@@ -108,18 +112,6 @@ SELECT stream_id, stream_version, topic, state, position, committed_at_us
  ORDER BY position DESC
  LIMIT :limit;
 
--- name: fenced_leases (postgres)
--- The leases that completions of a group must respect.
-SELECT routing_id, lease_token, lease_expires_at_us, delegated_until_us
-  FROM assignments
- WHERE routing_id = ANY (:routing_ids::uuid[]);
-
--- name: fenced_leases (sqlite)
--- The leases that completions of a group must respect.
-SELECT routing_id, lease_token, lease_expires_at_us, delegated_until_us
-  FROM assignments
- WHERE routing_id IN (SELECT value FROM json_each(:routing_ids));
-
 -- name: read_topics (postgres)
 -- A page of the events of some topics.
 SELECT stream_id, stream_version, topic, state, position, committed_at_us
@@ -137,3 +129,15 @@ SELECT stream_id, stream_version, topic, state, position, committed_at_us
    AND topic IN (SELECT value FROM json_each(:topics))
  ORDER BY position
  LIMIT :limit;
+
+-- name: fenced_leases (postgres)
+-- The leases that completions of a group must respect.
+SELECT routing_id, lease_token, lease_expires_at_us, delegated_until_us
+  FROM assignments
+ WHERE routing_id = ANY (:routing_ids::uuid[]);
+
+-- name: fenced_leases (sqlite)
+-- The leases that completions of a group must respect.
+SELECT routing_id, lease_token, lease_expires_at_us, delegated_until_us
+  FROM assignments
+ WHERE routing_id IN (SELECT value FROM json_each(:routing_ids));

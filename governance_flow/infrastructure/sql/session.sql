@@ -13,7 +13,8 @@ SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
 
 -- name: notify (postgres)
 -- Wakes other processes once this transaction is committed.
-SELECT pg_notify('governance_flow.' || current_schema(), :payload);
+SELECT pg_notify('governance_flow.' || current_schema(), hint.payload)
+  FROM unnest(:payloads::text[]) AS hint (payload);
 
 -- name: channel (postgres)
 -- The channel of this store. The schema is part of it: stores in one database, or copies of one,
