@@ -1,0 +1,1 @@
+"""A motion's story in plain language: events in, sentences out."""
