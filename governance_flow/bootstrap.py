@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from governance_flow.application.audit.derived import ListsCheck, ReadModelSide
-from governance_flow.application.audit.export import Exporter
 from governance_flow.application.audit.record import RecordCheck
-from governance_flow.application.audit.replay import Replayer
-from governance_flow.application.audit.verify import Auditor
+from governance_flow.application.audit.tools import AuditLogParts, AuditTools
 from governance_flow.application.ids import RandomIds
 from governance_flow.application.ports.clock import Clock, IdSource
 from governance_flow.application.process_manager.agenda import AgendaKeeper
@@ -27,17 +23,20 @@ from governance_flow.application.process_manager.reconciling import Reconciler
 from governance_flow.application.process_manager.reporting import Reporting
 from governance_flow.application.process_manager.worker import Worker
 from governance_flow.application.services.breaker import Breaker
+from governance_flow.application.services.checkpointing import Checkpointing
 from governance_flow.application.services.completions import Completions
 from governance_flow.application.services.external import ExternalAssignments
 from governance_flow.application.services.flow_orchestrator_service import (
     FlowOrchestratorService,
 )
 from governance_flow.application.services.health import Health
+from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_commands import MotionCommands
 from governance_flow.application.services.motions import Motions
 from governance_flow.application.services.pipelines import Pipelines
 from governance_flow.application.services.processing import Processing
 from governance_flow.application.services.status import StatusQueries
+from governance_flow.application.services.transparency import TreeReader
 from governance_flow.application.services.witnessing import Witnessing
 from governance_flow.branches.knight import KnightWitness
 from governance_flow.branches.registry import build_branches
@@ -46,11 +45,17 @@ from governance_flow.infrastructure.assignments import SqlAssignmentStore
 from governance_flow.infrastructure.audit_log import SqlAuditLog
 from governance_flow.infrastructure.database.opening import open_database
 from governance_flow.infrastructure.group_commit import GroupCommitEventStore
+from governance_flow.infrastructure.keys.keyring import build_keyring
+from governance_flow.infrastructure.keys.last_signed import MemoryLastSigned, build_last_signed
+from governance_flow.infrastructure.log_checkpoints import SqlLogCheckpoints
 from governance_flow.infrastructure.mapper import JsonEventMapper
 from governance_flow.infrastructure.metrics import PrometheusMetrics
 from governance_flow.infrastructure.settings import as_configuration
 from governance_flow.infrastructure.snapshots import SqlSnapshots
+from governance_flow.infrastructure.worker_names import unique_worker_name
 from projections.activity import ActivityProjection
+from projections.log import LogProjection
+from projections.log_tree import SqlLogTree
 from projections.motions import MotionsProjection
 from projections.read_model import SqlReadModel
 from projections.rebuild import Rebuilder
@@ -67,6 +72,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.branch_services import BranchService, EarlService
     from governance_flow.application.ports.database import Database
     from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.keys import Keyring, LastSigned
     from governance_flow.application.ports.knight_witness import KnightWitnessProtocol
     from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.application.ports.projection import Projection
@@ -95,9 +101,8 @@ class Flow:
     rebuilder: Rebuilder
     reconciler: Reconciler
     pipelines: Pipelines
-    auditor: Auditor
-    replayer: Replayer
-    exporter: Exporter
+    audit: AuditTools
+    keys: Keys
     health: Health
     metrics: PrometheusMetrics
 
@@ -110,6 +115,7 @@ async def open_flow(
     branches: Mapping[str, BranchService] | None = None,
     earl: EarlService | None = None,
     knight: KnightWitnessProtocol | None = None,
+    keyring: Keyring | None = None,
     alert_sinks: Sequence[AlertSink] | None = None,
     clock: Clock | None = None,
     new_id: IdSource | None = None,
@@ -121,8 +127,9 @@ async def open_flow(
     ``address`` is ``memory:``, ``sqlite:///path`` or ``postgresql://...``; without one the
     environment variable GOVERNANCE_FLOW_STORE says, else ``sqlite:///governance-flow.db``.
     ``config`` is a file, a mapping in the file's shape, or a configuration. ``branches`` replaces
-    configured services by name. ``clock`` sets the store's time, by which everything is decided,
-    for tests.
+    configured services by name. ``keyring`` holds the private keys; without one they come from the
+    environment, or from files beside the store. ``clock`` sets the store's time, by which
+    everything is decided, for tests.
 
     Raises ConfigurationError for a bad configuration, StoreError if the store cannot be used.
     """
@@ -141,6 +148,8 @@ async def open_flow(
             database=database,
             configuration=configuration,
             knight=knight or KnightWitness(),
+            keyring=keyring or build_keyring(address, environ),
+            last_signed=MemoryLastSigned() if keyring else build_last_signed(address, environ),
             sinks={sink.name: sink for sink in alert_sinks},
             clock=database.clock,
             new_id=new_id,
@@ -156,7 +165,9 @@ async def open_flow(
         )
         stack.push_async_callback(services.close)
         await wiring.runner.prepare()
-        yield wiring.flow(address, wiring.worker(services, worker_name or _worker_name(new_id)))
+        yield wiring.flow(
+            address, wiring.worker(services, worker_name or unique_worker_name(new_id))
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,8 @@ class _Wiring:
     database: AnyDatabase
     configuration: FlowConfiguration
     knight: KnightWitnessProtocol
+    keyring: Keyring
+    last_signed: LastSigned
     sinks: Mapping[str, AlertSink]
     clock: Clock
     new_id: IdSource
@@ -202,9 +215,13 @@ class _Wiring:
         )
 
     @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.keyring, self.pipelines)
+
+    @cached_property
     def motions(self) -> Motions:
         timeout_seconds = self.configuration.knight.witness_timeout_seconds
-        witnessing = Witnessing(self.knight, timeout_seconds)
+        witnessing = Witnessing(self.knight, self.keys, timeout_seconds)
         return Motions(self.store, self.mapper, witnessing, SqlSnapshots(self.database))
 
     @cached_property
@@ -250,11 +267,20 @@ class _Wiring:
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:
-        return (MotionsProjection(), ActivityProjection())
+        return (MotionsProjection(), ActivityProjection(), LogProjection())
 
     @cached_property
     def runner(self) -> ProjectionRunner:
         return ProjectionRunner(self.database, self.store, self.mapper, self.projections)
+
+    @cached_property
+    def audit_log(self) -> AuditLogParts:
+        tree = SqlLogTree(self.database)
+        reader, kept = TreeReader(tree), SqlLogCheckpoints(self.database)
+        signing = Checkpointing(
+            reader, kept, self.keys, self.last_signed, pipelines=self.pipelines, clock=self.clock
+        )
+        return AuditLogParts(tree, reader, kept, signing, self.last_signed)
 
     @cached_property
     def read_model(self) -> SqlReadModel:
@@ -295,7 +321,9 @@ class _Wiring:
         return Worker(
             store=self.store,
             assignments=self.assignments,
-            following=Following(self.runner, self.assignments, self.clock, name),
+            following=Following(
+                self.runner, self.audit_log.checkpointing, self.assignments, self.clock, name
+            ),
             pipelines=self.pipelines,
             agenda=AgendaKeeper(
                 store=self.store,
@@ -351,20 +379,18 @@ class _Wiring:
             rebuilder=Rebuilder(self.database, store, mapper, self.projections),
             reconciler=self.reconciler,
             pipelines=self.pipelines,
-            auditor=Auditor(
+            audit=AuditTools.over(
                 log,
                 mapper,
+                clock=self.clock,
+                places=places,
                 read_model=ReadModelSide(self.read_model, self.read_model_check),
                 lists=ListsCheck(store, log, mapper, self.read_model, self.assignments),
+                log=self.audit_log,
+                store=store,
+                follower=self.runner,
             ),
-            replayer=Replayer(log, mapper, self.clock, places),
-            exporter=Exporter(log, mapper),
+            keys=self.keys,
             health=Health(store, self.read_model, self.assignments, self.clock, places),
             metrics=self.metrics,
         )
-
-
-def _worker_name(new_id: IdSource) -> str:
-    """Return a name that tells a person where the worker runs, and no two workers share."""
-    unique: UUID = new_id()
-    return f"{socket.gethostname()}:{os.getpid()}:{unique.hex[:8]}"

@@ -94,6 +94,7 @@ class ActivityProjection:
     """Keeps the buckets and the totals."""
 
     name = NAME
+    by_motion = True
 
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the tables of a generation if they are not there."""

@@ -93,6 +93,7 @@ class Folder:
             motions=changes,
             pipeline_events=pipeline_events,
             pipeline=pipeline,
+            log=events,
         )
         return Folded(start, batch, poisons)
 

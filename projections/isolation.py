@@ -57,8 +57,12 @@ def apply_apart(
 
     If it raises, the batch is applied again motion by motion, the pipeline's own events first,
     and the motions at which it raises are parked. Raises ProjectionFailed if it raises at the
-    pipeline's events, and whatever is wrong with the store.
+    pipeline's events, or for a projection that leaves no motion out, and whatever is wrong with
+    the store.
     """
+    if not projection.by_motion:
+        _apply_whole(tx, projection, generation, folded.batch)
+        return []
     changes = [change for change in folded.batch.motions if change.motion_id not in skip]
     batch = replace(folded.batch, motions=changes)
     parked = {
@@ -109,6 +113,19 @@ def _attempt(
             raise
         return error
     return None
+
+
+def _apply_whole(
+    tx: Transaction, projection: Projection, generation: Generation, batch: Batch
+) -> None:
+    error = _attempt(tx, projection, generation, batch)
+    if error is not None:
+        raise ProjectionFailed(
+            f"the projection {projection.name!r} cannot apply the events up to position "
+            f"{batch.position} and stops there: {error!r}",
+            projection=projection.name,
+            position=batch.position,
+        ) from error
 
 
 def _apply_pipeline(

@@ -34,6 +34,7 @@ class MotionsProjection:
     """Keeps a row for each motion, and the counters."""
 
     name = NAME
+    by_motion = True
 
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the tables of a generation if they are not there."""

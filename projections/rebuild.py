@@ -123,6 +123,12 @@ class _Building:
                     lambda tx, folded=folded: self._apply(tx, number, folded)  # type: ignore[misc]
                 )
                 log_parked(parked)
+            elif new.position < live.position:
+                raise StoreError(
+                    f"the projection {self._projection.name!r} has come to position "
+                    f"{live.position}, but the log ends at {new.position}: events were deleted, or "
+                    "an older backup was restored; governance-flow audit verify says more"
+                )
             else:
                 await self._database.write(self._swap)
         await self._drop_replaced()

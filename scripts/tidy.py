@@ -17,6 +17,10 @@ from pathlib import Path, PurePosixPath
 
 MAX_LINES = 400
 MAX_TEST_LINES = 500
+LONGER = {
+    # One file that imports nothing of ours and explains itself to whoever does not trust us.
+    "scripts/verify_bundle.py": 800,
+}
 
 # Written so that they do not find themselves.
 UNFINISHED = re.compile(r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b")
@@ -107,7 +111,7 @@ def check_python(file: File) -> Iterator[Finding]:
     """Find modules that are too long or undocumented, swallowed errors, prints and sleeps."""
     if not file.path.endswith(".py"):
         return
-    limit = MAX_TEST_LINES if file.is_test else MAX_LINES
+    limit = LONGER.get(file.path, MAX_TEST_LINES if file.is_test else MAX_LINES)
     count = len(file.text.splitlines())
     if count > limit:
         yield file.finding(limit + 1, f"{count} lines, {limit} allowed", "split the module by idea")

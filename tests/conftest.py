@@ -28,7 +28,9 @@ hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "default")
 def pytest_configure(config: pytest.Config) -> None:
     # The workers of pytest-xdist inherit the folder from the process that leads them.
     if not hasattr(config, "workerinput"):
-        config.stash[_session_folder] = postgres.begin_session()
+        config.stash[_session_folder] = folder = postgres.begin_session()
+        # Private keys of stores in PostgreSQL would go to the home of whoever runs the tests.
+        os.environ["XDG_DATA_HOME"] = str(folder / "data")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

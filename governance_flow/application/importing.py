@@ -20,8 +20,9 @@ from governance_flow.application.services.introductions import (
     deeper_than,
     text_field,
 )
+from governance_flow.domain.canonical import sorted_json
 from governance_flow.domain.errors import InvalidInput
-from governance_flow.domain.witness import canonical_json, digest_of
+from governance_flow.domain.witness import digest_of
 
 IMPORT_NAMESPACE = uuid5(UUID(int=0), "governance-flow/import")
 """Ids of imported motions that bring none of their own are UUIDv5 in this name space."""
@@ -79,7 +80,7 @@ def parse_line(line: bytes) -> MotionLine:
         plural = "s" if len(missing) > 1 else ""
         raise InvalidInput(f"missing key{plural}: {', '.join(missing)}", field=missing[0])
     content = {key: value for key, value in fields.items() if key != "motion_id"}
-    canonical = canonical_json(content)
+    canonical = sorted_json(content)
     _require_storable(fields, canonical)
     for key, check in _CHECKS.items():
         if fields.get(key) is not None or key in REQUIRED_KEYS:

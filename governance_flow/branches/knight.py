@@ -17,10 +17,11 @@ from governance_flow.application.ports.knight_witness import WitnessRequest, Wit
 from governance_flow.branches.plan import read_execution, read_plan
 from governance_flow.branches.results import done, failed, in_one_line, not_its_work
 from governance_flow.domain.branches import KNIGHT_SERVICE
+from governance_flow.domain.canonical import sorted_json
 from governance_flow.domain.errors import WitnessFailed
 from governance_flow.domain.escalation import SYSTEM_ERROR, VALIDATION_ERROR
 from governance_flow.domain.states import EDGES, GovernanceState
-from governance_flow.domain.witness import canonical_json, digest_of
+from governance_flow.domain.witness import digest_of
 
 RecordReader = Callable[[UUID], Awaitable[Sequence[str] | None]]
 """Checks the stored record of a motion; returns what is wrong with it, nothing if all is well."""
@@ -139,7 +140,7 @@ def _summary(assignment: BranchAssignment) -> dict[str, Any]:
 
 
 def _content(assignment: BranchAssignment) -> str:
-    return canonical_json(
+    return sorted_json(
         {
             "motion_id": str(assignment.motion_id),
             "title": assignment.title,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from governance_flow.cli import audit, decisions, motions, pipeline, running, work
+from governance_flow.cli import audit, decisions, keys, motions, pipeline, running, work
 from governance_flow.cli.terminal import results
 
 app = typer.Typer(
@@ -58,6 +58,7 @@ pipeline.register(app)
 work.register(app)
 decisions.register(app)
 audit.register(app)
+keys.register(app)
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ import typer
 from governance_flow.application.importing import read_object
 from governance_flow.cli.errors import UsedWrongly
 from governance_flow.domain.errors import InvalidInput
+from governance_flow.transparency.errors import TransparencyError
+from governance_flow.transparency.keys import Ed25519Verifier
 
 MAX_VALUE_BYTES = 100_000_000
 """What an option may bring in; the limits of the configuration are smaller."""
@@ -21,6 +23,14 @@ ByOption = Annotated[
     str,
     typer.Option(
         "--by", metavar="NAME", help="Who does this. Nothing proves it: the record says so."
+    ),
+]
+LogKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--log-key",
+        metavar="KEY",
+        help="The log's public key, as you know it; or @file. Else the store's word is taken.",
     ),
 ]
 MotionArgument = Annotated[UUID, typer.Argument(metavar="MOTION", help="The motion's id.")]
@@ -61,8 +71,23 @@ def time_value(option: str, value: str) -> datetime:
     """Return a time given in ISO 8601; without an offset it is UTC."""
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError as error:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsedWrongly(
             f"{option}: {value!r} is not a time; write it like 2026-01-31T18:00:00Z"
         ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def read_note(path: Path) -> str:
+    """Return the text of a signed note that stands in a file."""
+    return text_value("the checkpoint", f"@{path}")
+
+
+def read_key(option: str, value: str | None) -> Ed25519Verifier | None:
+    """Return the public key that an option holds, or the file that it names with ``@file``."""
+    if value is None:
+        return None
+    try:
+        return Ed25519Verifier.parse(text_value(option, value).strip())
+    except TransparencyError as error:
+        raise UsedWrongly(f"{option}: {error}") from error

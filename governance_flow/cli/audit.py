@@ -10,7 +10,12 @@ from uuid import UUID
 
 import typer
 
-from governance_flow.cli.arguments import time_value
+from governance_flow.application.audit.expected import Expected
+from governance_flow.cli.arguments import LogKeyOption, read_key, read_note, time_value
+from governance_flow.cli.audit_conformance import conformance
+from governance_flow.cli.audit_diff import diff
+from governance_flow.cli.audit_explain import explain
+from governance_flow.cli.audit_log import checkpoint, consistency, prove
 from governance_flow.cli.auditing import report_json, verification_view, verify
 from governance_flow.cli.command import JsonOption, Place, command, opened
 from governance_flow.cli.errors import Failed, UsedWrongly
@@ -32,7 +37,30 @@ PANEL = "Audit"
 def register(app: typer.Typer) -> None:
     """Add these commands to the program, below ``audit``."""
     audit = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-    command(audit, "verify", "audit verify", "audit verify --json")(verify_record)
+    command(
+        audit,
+        "verify",
+        "audit verify",
+        "audit verify --checkpoint kept.txt --log-key @log.pub --knight-key @knight.pub",
+        "audit verify --json",
+    )(verify_record)
+    command(audit, "checkpoint", "audit checkpoint", "audit checkpoint --output kept.txt")(
+        checkpoint
+    )
+    command(
+        audit,
+        "prove",
+        "audit prove 0b8d1a52-6f6e-4a5e-9a62-1c2d3e4f5a6b --output motion.bundle.json",
+    )(prove)
+    command(
+        audit,
+        "consistency",
+        "audit consistency kept.txt",
+        "audit consistency kept.txt later.txt --json",
+    )(consistency)
+    command(
+        audit, "conformance", "audit conformance", "audit conformance --file log.jsonl.gz --json"
+    )(conformance)
     command(
         audit,
         "replay",
@@ -42,6 +70,19 @@ def register(app: typer.Typer) -> None:
     )(replay)
     command(
         audit,
+        "diff",
+        "audit diff 1000 2000",
+        "audit diff 2026-01-31T18:00:00Z",
+        "audit diff 1000 2026-01-31T18:00:00Z --motions --json",
+    )(diff)
+    command(
+        audit,
+        "explain",
+        "audit explain 0b8d1a52-6f6e-4a5e-9a62-1c2d3e4f5a6b",
+        "audit explain 0b8d1a52-6f6e-4a5e-9a62-1c2d3e4f5a6b --at 2026-01-31T18:00:00Z",
+    )(explain)
+    command(
+        audit,
         "export",
         "audit export --output log.jsonl",
         "audit export --after-position 1000 | gzip > later.jsonl.gz",
@@ -49,17 +90,48 @@ def register(app: typer.Typer) -> None:
     app.add_typer(
         audit,
         name="audit",
-        help="Verify the record, replay the past, hand out the log.",
+        help="Verify and prove the record, replay and explain the past, hand out the log.",
         rich_help_panel=PANEL,
     )
 
 
-def verify_record(place: Place, *, as_json: JsonOption = False) -> None:
-    """Check everything: positions, streams, every witness statement, and the read model.
+def verify_record(
+    place: Place,
+    *,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A checkpoint that was kept elsewhere; may be repeated.",
+        ),
+    ] = None,
+    log_key: LogKeyOption = None,
+    knight_key: Annotated[
+        str | None,
+        typer.Option(
+            "--knight-key",
+            metavar="KEY",
+            help="A public key of the Knight's, as you know it; or @file.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything: streams, statements, signatures, the audit log, and the read model.
 
     Walks the whole log, twice. Exits 1 if it finds a fault, and names it; workers may go on.
+
+    Somebody who has stolen both private keys can rewrite everything so that it verifies. Only a
+    checkpoint that was kept elsewhere (audit checkpoint) shows that.
     """
-    report = opened(place, verify)
+    expected = Expected(
+        log_key=read_key("--log-key", log_key),
+        knight_key=read_key("--knight-key", knight_key),
+        checkpoints=[(str(path), read_note(path)) for path in checkpoints or ()],
+    )
+    report = opened(place, lambda flow: verify(flow, expected=expected))
     if as_json:
         print_json(report_json(report))
     else:
@@ -110,10 +182,10 @@ async def _replay(
     every: bool,
     as_json: bool,
 ) -> None:
-    moment = await flow.replayer.moment(at=at, position=position)
+    moment = await flow.audit.replayer.moment(at=at, position=position)
     title = f"As of {clock_time(moment.as_of)} UTC, position {moment.position:,}"
     if motion_id is not None:
-        motion = await flow.replayer.motion(motion_id, moment)
+        motion = await flow.audit.replayer.motion(motion_id, moment)
         if as_json:
             print_json({**_moment_json(moment), "motion": motion_json(motion)})
         else:
@@ -121,11 +193,11 @@ async def _replay(
         return
     with progress("replaying", "events", quiet=every) as show:
         if every:
-            async for motion in flow.replayer.motions(moment, show):
+            async for motion in flow.audit.replayer.motions(moment, show):
                 line = f"{motion.motion_id}  {motion.current_state:12}  {plain(motion.title)}"
                 sys.stdout.write((json.dumps(motion_json(motion)) if as_json else line) + "\n")
             return
-        status = await flow.replayer.status(moment, show)
+        status = await flow.audit.replayer.status(moment, show)
     if as_json:
         print_json({**_moment_json(moment), "status": status_json(status)})
     else:
@@ -173,7 +245,7 @@ class _Writes(Protocol):
 async def _write(flow: Flow, file: _Writes, after_position: int) -> int:
     count = 0
     with progress("exporting", "events", quiet=file is sys.stdout.buffer) as show:
-        lines = flow.exporter.lines(after_position=after_position, progress=show)
+        lines = flow.audit.exporter.lines(after_position=after_position, progress=show)
         async for line in lines:
             file.write(line)
             count += 1

@@ -12,6 +12,7 @@
     │   └── NotAllowed               the person may not do this
     ├── ViolationRefused             refused, and witnessed as a violation
     ├── WitnessFailed                the Knight did not produce a valid statement
+    ├── KeyUnavailable               a private key is not here, is another, or is open to others
     ├── CorruptStream                stored events that no rule of ours can have written
     └── StoreError
         ├── ConcurrencyConflict      another append to the stream came first
@@ -94,6 +95,21 @@ class ViolationRefused(GovernanceFlowError):
 
 class WitnessFailed(GovernanceFlowError):
     """The Knight raised, hung, or returned something that does not bind the transition."""
+
+
+class KeyUnavailable(GovernanceFlowError):
+    """A private key is missing, is another one than the store's, or cannot be used or trusted.
+
+    The message says which, where it was looked for and what to do; it never quotes the key.
+    """
+
+
+class LogInconsistent(GovernanceFlowError):
+    """The audit log contradicts a checkpoint that was signed: something in it was changed."""
+
+
+class NotInLog(GovernanceFlowError):
+    """What was asked for cannot be proved yet: no checkpoint of the audit log covers it."""
 
 
 class CorruptStream(GovernanceFlowError):

@@ -21,6 +21,7 @@ from governance_flow.domain.escalation import (
     Severity,
     ViolationKind,
 )
+from governance_flow.domain.keys import KeyRole
 from governance_flow.domain.states import EdgeKind, GovernanceState
 from governance_flow.domain.vocabulary import Vocabulary
 
@@ -261,6 +262,20 @@ class AlertDelivered(Event):
     motion_id: UUID | None = None
 
 
+class KeyAdopted(Event):
+    """From here on the key with this verifier key signs in this role.
+
+    ``statement`` is a signed note that says so: signed by the new key, which proves that whoever
+    announced it has it, and by the one that it replaces.
+    """
+
+    topic: ClassVar[str] = "KEY_ADOPTED"
+
+    role: KeyRole
+    key: str
+    statement: str
+
+
 MotionEvent = (
     MotionIntroduced
     | MotionAmended
@@ -271,7 +286,9 @@ MotionEvent = (
     | EscalationResolved
     | ViolationWitnessed
 )
-PipelineEvent = PipelineHalted | PipelineResumed | ConfigurationAdopted | AlertDelivered
+PipelineEvent = (
+    PipelineHalted | PipelineResumed | ConfigurationAdopted | AlertDelivered | KeyAdopted
+)
 
 EVENT_TYPES: Mapping[str, type[Event]] = MappingProxyType(
     {
@@ -289,6 +306,7 @@ EVENT_TYPES: Mapping[str, type[Event]] = MappingProxyType(
             PipelineResumed,
             ConfigurationAdopted,
             AlertDelivered,
+            KeyAdopted,
         )
     }
 )

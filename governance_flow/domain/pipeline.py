@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, assert_never
 
@@ -10,6 +10,7 @@ from governance_flow.domain.errors import CorruptStream
 from governance_flow.domain.events import (
     AlertDelivered,
     ConfigurationAdopted,
+    KeyAdopted,
     PipelineHalted,
     PipelineResumed,
 )
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from governance_flow.domain.events import Actor, Json, PipelineEvent
+    from governance_flow.domain.keys import KeyRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Pipeline:
     last_resumed_at: datetime | None = None
     configuration: str | None = None
     configurations: Mapping[str, Mapping[str, Json]] | None = None
+    keys: Mapping[KeyRole, str] = field(default_factory=dict)
+    """The verifier key in force in each role that has one."""
 
     @property
     def halted(self) -> bool:
@@ -86,6 +90,14 @@ def evolve_pipeline(pipeline: Pipeline, event: PipelineEvent) -> Pipeline:
         case ConfigurationAdopted():
             known = {**(pipeline.configurations or {}), event.digest: event.configuration}
             return replace(pipeline, configuration=event.digest, configurations=known)
+        case KeyAdopted():
+            replaced = event.role in pipeline.keys
+            return replace(
+                pipeline,
+                keys={**pipeline.keys, event.role: event.key},
+                # What was decided under the old key must be decided again, and signed by the new.
+                halt_epoch=pipeline.halt_epoch + replaced,
+            )
         case AlertDelivered():
             return pipeline
         case _:

@@ -4,8 +4,8 @@ A statement names the transition and the SHA-256 of the stored bytes of every ev
 previous statement, the event that carried that statement included, plus the previous
 statement's own digest. Once a motion has moved on, no byte of its past can change unseen.
 
-The text of a statement is one line naming the format, then one line of canonical JSON. A
-signature, where there is one, is appended below as further lines.
+A statement is a signed note: its text is one line naming the format, then one line of canonical
+JSON; below stand an empty line and the signature of the Knight's key.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hashlib import sha256
 from json.encoder import encode_basestring as _quoted
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from governance_flow.domain.canonical import canonical_json
 from governance_flow.domain.errors import WitnessFailed
 
 if TYPE_CHECKING:
@@ -23,14 +24,7 @@ if TYPE_CHECKING:
 
     from governance_flow.domain.events import ProposedTransition
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
 STATEMENT_HEADER = "governance-flow/witness-statement/v1"
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no white space (RFC 8785 for strings and integers)."""
-    return _CANONICAL.encode(value)
 
 
 def digest_of(data: bytes) -> str:
@@ -180,7 +174,8 @@ def _closes_well(text: str, opening: str) -> bool:
 
     Whatever is out of the ordinary, escapes in the name say, is left to the thorough way.
     """
-    if not text.isascii() or not text.startswith(opening):
+    # The dash before a signature is the one letter beyond ASCII that nearly every statement has.
+    if not text.startswith(opening) or not text.replace("\N{EM DASH}", "").isascii():
         return False
     closing = text[len(opening) :].split("\n", 1)[0]
     name = closing[1:-2]

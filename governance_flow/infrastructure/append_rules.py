@@ -206,5 +206,7 @@ def _advanced(head: Head, append: Append) -> Head:
             return replace(head, halted=True, halt_epoch=head.halt_epoch + 1)
         case HaltSwitch.RESUME:
             return replace(head, halted=False, halt_epoch=head.halt_epoch + 1)
+        case HaltSwitch.RENEW:
+            return replace(head, halt_epoch=head.halt_epoch + 1)
         case _:
             assert_never(append.halt_switch)

@@ -97,8 +97,29 @@ class SqlAuditLog:
 
 def _row(row: Row) -> StoredRow:
     position, stream_id, version, topic, state, committed_at_us = row
-    return StoredRow(position, _text(stream_id), version, _text(topic), state, committed_at_us)
+    return StoredRow(
+        position,
+        _text(stream_id),
+        _number(version),
+        _text(topic),
+        _bytes(state),
+        _number(committed_at_us),
+    )
 
 
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode(errors="surrogateescape")
+# Whoever may change the tables may also let their columns hold anything. What is of a wrong kind
+# becomes a value that no event of ours has, so that it is found and named like any other fault.
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="surrogateescape")
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int else _LEAST
+
+
+def _bytes(value: object) -> bytes:
+    return value if type(value) is bytes else str(value).encode(errors="surrogateescape")

@@ -7,7 +7,7 @@ The texts: ``name+keyid+base64`` for the verifier key, which anybody may have, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -60,6 +60,7 @@ class Signer(Protocol):
         """Return the signature of ``message``, without the key id."""
 
 
+@lru_cache(maxsize=256)
 def is_key_name(name: str) -> bool:
     """Return whether a key may have this name (C2SP signed-note, "Format")."""
     return (

@@ -2,9 +2,15 @@
 
 A block of motions is driven through the real pipeline, on a store of its own for each kind. The
 block's events are copied (see ``copying``) one day earlier each time, until there are enough, and
-written in bulk; the read model's rows are copied with them. What is not known how to copy is
-refused, and a store that was filled passes ``audit verify``, which whoever fills one should make
-sure of. Filling is not measured, so it need not be durable while it lasts.
+written in bulk; the read model's rows are copied with them, and the audit log is made anew (see
+``copied_log``). What is not known how to copy is refused, and a store that was filled passes
+``audit verify``, which whoever fills one should make sure of. Filling is not measured, so it need
+not be durable while it lasts.
+
+Signing seven statements for each motion, and hashing every event, takes as long again as all the
+rest: half a minute and more for a hundred thousand motions. So whoever has a store filled says if
+nobody will verify it; then its signatures do not fit, and its log's leaves are random. That costs
+whoever works with it the same: nothing but a verification looks at old signatures and leaves.
 """
 
 from __future__ import annotations
@@ -12,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +26,10 @@ from uuid import UUID
 
 from governance_flow.application.ports.event_store import CommittedEvent
 from governance_flow.domain.events import PIPELINE_ID
-from scripts.bench.copying import DAY_US, Block, Copy, moved_earlier
+from scripts.bench.copied_log import CHECKPOINTS, TILES, CopiedLog
+from scripts.bench.copying import DAY_US, Block, CopiedEvent, Copy, moved_earlier
 from scripts.bench.noop import introduce, opened
-from scripts.bench.raw_tables import Row, raw_tables
+from scripts.bench.raw_tables import RawTables, Row, raw_tables
 from scripts.bench.stores import Stores
 
 IN_FLIGHT = 500
@@ -31,7 +38,10 @@ IN_FLIGHT = 500
 _PAGE = 10_000
 _SOME = 200
 
-_EMPTY_ELSEWHERE = {"governance_flow_schema", "lease_tokens", "events", "head", "projections"}
+_EMPTY_ELSEWHERE = {
+    *("governance_flow_schema", "lease_tokens", "events", "head", "projections"),
+    *(TILES, CHECKPOINTS),
+}
 """Tables that every store has rows of its own in, or that are written separately."""
 
 _COUNTER = "amount"
@@ -63,16 +73,25 @@ class FilledStore:
 
 @contextmanager
 def filled(
-    stores: Stores, kind: str, block: int, sizes: Sequence[int]
+    stores: Stores,
+    kind: str,
+    block: int,
+    sizes: Sequence[int],
+    *,
+    never_verified: Collection[int] = (),
 ) -> Iterator[dict[int, FilledStore]]:
-    """Make a store of each size, which counts motions, in whole blocks; yield them by size."""
+    """Make a store of each size, which counts motions, in whole blocks; yield them by size.
+
+    Stores of the sizes in ``never_verified`` would not verify, and are filled sooner.
+    """
     with ExitStack() as stack:
         with stores.fresh(kind) as source:
             template = asyncio.run(_driven(source, block))
         made = {}
         for size in sizes:
             address = stack.enter_context(stores.fresh(kind))
-            made[size] = _fill(address, template, size // block)
+            genuine = size not in never_verified
+            made[size] = _fill(address, template, size // block, genuine=genuine)
         yield made
 
 
@@ -114,39 +133,29 @@ async def _prepared(address: str) -> None:
         pass
 
 
-def _fill(address: str, template: _Template, copies: int) -> FilledStore:
+def _fill(address: str, template: _Template, copies: int, *, genuine: bool) -> FilledStore:
     """Fill an empty store with copies of a block."""
     some_ids: list[UUID] = []
     asyncio.run(_prepared(address))
     with raw_tables(address) as raw:
+        log = CopiedLog(raw, genuine=genuine)
         days_ago = _days_ago(copies)
         before = days_ago[0] + 1
-        position = len(template.pipeline)
-        raw.load_events(
-            (
-                number,
-                PIPELINE_ID,
-                event.originator_version,
-                event.topic,
-                moved_earlier(event.state, before),
-                event.committed_at_us - before * DAY_US,
-            )
-            for number, event in enumerate(template.pipeline, 1)
-        )
+        # What is adopted first holds for everything behind it.
+        pipeline = [
+            moved_earlier(event, offset, before) for offset, event in enumerate(template.pipeline)
+        ]
+        position = _append(raw, log, pipeline, 0)
         committed_at_us = 0
         for days in days_ago:
-            copy = template.block.copy(days)
-            raw.load_events(
-                (position + event.offset + 1, event.stream_id, event.version, event.topic,
-                 event.state, event.committed_at_us)
-                for event in copy.events
-            )  # fmt: skip
-            position += len(copy.events)
+            copy = template.block.copy(days, sign=genuine)
+            position = _append(raw, log, copy.events, position)
             committed_at_us = copy.events[-1].committed_at_us
             some_ids += _some(list(copy.ids.values()), -(-_SOME // copies))
             for table in template.tables:
                 if _MOTION in table.columns:
                     raw.load(table.name, table.columns, _moved(table, copy))
+        log.finish()
         for table in template.tables:
             if _MOTION not in table.columns:
                 raw.load(table.name, table.columns, _counted(table, copies))
@@ -155,6 +164,17 @@ def _fill(address: str, template: _Template, copies: int) -> FilledStore:
     random.shuffle(some_ids)
     motions = copies * len(template.block.motion_ids)
     return FilledStore(address, motions, position, tuple(some_ids[:_SOME]))
+
+
+def _append(raw: RawTables, log: CopiedLog, events: Sequence[CopiedEvent], position: int) -> int:
+    """Write the next events behind a position, and return the position of the last one."""
+    raw.load_events(
+        (position + event.offset + 1, event.stream_id, event.version, event.topic, event.state,
+         event.committed_at_us)
+        for event in events
+    )  # fmt: skip
+    log.add(events)
+    return position + len(events)
 
 
 def _some(ids: list[UUID], wanted: int) -> list[UUID]:

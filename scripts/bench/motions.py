@@ -17,14 +17,22 @@ class NotDone(Exception):
     """A run did not bring every motion to its end: its figures mean nothing."""
 
 
-def measure(results: Results, stores: Stores, scale: Scale, kind: str, processes: int) -> None:
+def measure(
+    results: Results, stores: Stores, scale: Scale, kind: str, processes: int, *, log: bool = True
+) -> None:
     """Drive motions with so many worker processes on one fresh store.
+
+    Without ``log`` nothing is signed and no audit log is kept, which no store can be asked for.
 
     The motions wait in the docket, introduced by another process. The time runs from the word to
     go until every worker has found nothing more to do and has seen a status that shows all motions
     acknowledged and the read model at the head of the log.
     """
-    orders: dict[str, Any] = {"motions": scale.motions, "in_flight": scale.in_flight}
+    orders: dict[str, Any] = {
+        "motions": scale.motions,
+        "in_flight": scale.in_flight,
+        "log": log,
+    }
     with stores.fresh(kind) as address:
         introducing = run_part(f"{__name__}:fill", address=address, **orders)["seconds"]
         with children(f"{__name__}:work", [{"address": address, **orders}] * processes) as workers:
@@ -38,11 +46,17 @@ def measure(results: Results, stores: Stores, scale: Scale, kind: str, processes
     key, store = f"motions.{kind}.{processes}", NAMES[kind]
     rate = scale.motions / elapsed
     who = "1 worker" if processes == 1 else f"{processes} workers"
-    results.add(key, f"whole motions, {store}, {who}", "motions/s", rate)
+    title = f"whole motions, {store}, {who}"
+    if not log:
+        key, title = f"{key}.without_log", f"{title}, no signatures, no audit log"
+    results.add(key, title, "motions/s", rate)
     if processes == 1:
+        cpu_ms = 1000 * answers[0]["cpu_seconds"] / scale.motions
+        results.add(f"{key}.cpu", f"  the worker's processor time, {store}", "ms/motion", cpu_ms)
+    if processes == 1 and log:
         events = max(answer["position"] for answer in answers) - scale.motions
         _record_details(results, key, kind, (scale.motions, events), (elapsed, introducing))
-    else:
+    elif processes > 1:
         shares = [answer["performed"] for answer in answers]
         title = f"  share of the idlest of {processes} workers, {store}"
         results.add(f"{key}.least_share", title, "%", 100 * min(shares) / sum(shares))
@@ -67,19 +81,20 @@ def _record_details(
         results.add(f"{key}.{name}", f"  {title}, {store}", unit, rate)
 
 
-async def fill(address: str, motions: int, in_flight: int) -> dict[str, float]:
+async def fill(address: str, motions: int, in_flight: int, *, log: bool = True) -> dict[str, float]:
     """Introduce motions into an empty store (in a process of its own)."""
-    async with opened(address, in_flight) as flow:
+    async with opened(address, in_flight, log=log) as flow:
         started = time.perf_counter()
         await introduce(flow, motions)
         return {"seconds": time.perf_counter() - started}
 
 
-async def work(address: str, motions: int, in_flight: int) -> dict[str, Any]:
+async def work(address: str, motions: int, in_flight: int, *, log: bool = True) -> dict[str, Any]:
     """Work until nothing is left to do (in a process of its own)."""
     service = Nothing()
-    async with opened(address, in_flight, service) as flow:
+    async with opened(address, in_flight, service, log=log) as flow:
         wait_for_go()
+        cpu_started = time.process_time()
         await flow.worker.run_until_idle()
         status = await flow.orchestrator.get_pipeline_status()
         head = (await flow.store.head()).position
@@ -89,4 +104,8 @@ async def work(address: str, motions: int, in_flight: int) -> dict[str, Any]:
                 f"{acknowledged} of {motions} motions acknowledged, the read model at "
                 f"{status.position} of {head}, {status.lag.events} behind"
             )
-        return {"position": head, "performed": service.calls}
+        return {
+            "position": head,
+            "performed": service.calls,
+            "cpu_seconds": time.process_time() - cpu_started,
+        }

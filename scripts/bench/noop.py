@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from governance_flow.application.ports.flow_orchestrator import (
 )
 from governance_flow.bootstrap import Flow, open_flow
 from governance_flow.domain.branches import SERVICE_BRANCH
+from scripts.bench.keys import bench_keyring
+from scripts.bench.without_log import without_log
 
 INTRODUCED_AT_ONCE = 500
 
@@ -51,18 +53,24 @@ def settings(in_flight: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def opened(
-    address: str, in_flight: int, service: BranchService | None = None
+    address: str, in_flight: int, service: BranchService | None = None, *, log: bool = True
 ) -> AsyncIterator[Flow]:
     """Open a pipeline in which every branch does nothing, unless a service for all is given.
 
-    The Knight is the built-in witness, the read model is kept, and appends are durable, as they
-    always are.
+    The Knight is the built-in witness, his statements are signed, the read model and the audit
+    log are kept, and appends are durable, as they always are; without ``log`` see ``without_log``.
     """
-    services = dict.fromkeys(SERVICE_BRANCH, service or Nothing())
-    async with open_flow(
-        address, config=settings(in_flight), branches=services, alert_sinks=[], environ={}
-    ) as flow:
-        yield flow
+    with nullcontext() if log else without_log():
+        opening = open_flow(
+            address,
+            config=settings(in_flight),
+            branches=dict.fromkeys(SERVICE_BRANCH, service or Nothing()),
+            keyring=bench_keyring(),
+            alert_sinks=[],
+            environ={},
+        )
+        async with opening as flow:
+            yield flow
 
 
 async def introduce(flow: Flow, motions: int) -> None:

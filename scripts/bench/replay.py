@@ -38,9 +38,14 @@ class FaultsFound(Exception):
     """The store does not verify, so what was measured on it means nothing."""
 
 
+def verified_sizes(scale: Scale) -> tuple[int, ...]:
+    """Return the sizes of the stores that are verified: of the smallest, and of the middle one."""
+    return scale.growth_motions[:2]
+
+
 def verify(results: Results, scale: Scale, kind: str, filled: dict[int, FilledStore]) -> None:
     """Verify the whole of the smallest and of the middle store; the memory must be the same."""
-    for size in scale.growth_motions[:2]:
+    for size in verified_sizes(scale):
         said = run_part(f"{__name__}:verified", address=filled[size].address)
         store = f"{size:,} motions, {NAMES[kind]}"
         key = f"verify.{kind}.{size}"
@@ -100,7 +105,7 @@ async def verified(address: str) -> dict[str, float]:
     """Verify a store."""
     async with opened(address, IN_FLIGHT) as flow:
         started = time.perf_counter()
-        report = await flow.auditor.verify()
+        report = await flow.audit.auditor.verify()
         elapsed = time.perf_counter() - started
     if report.faults:
         raise FaultsFound("; ".join(map(str, report.faults[:3])))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from scripts.bench import growth, latency, motions, replay, storage_limit
+from scripts.bench import growth, hashing, latency, motions, replay, storage_limit
 from scripts.bench.child import PartFailed
 from scripts.bench.filling import filled
 from scripts.bench.peers import Peer
@@ -24,6 +24,8 @@ class Part(StrEnum):
     """What can be measured by itself."""
 
     MOTIONS = "motions"
+    LOG = "log"
+    """What the audit log and the signatures cost."""
     LIMIT = "limit"
     LATENCY = "latency"
     GROWTH = "growth"
@@ -59,7 +61,7 @@ class Run:
         if self._peer is not None:
             for kind in self._kinds:
                 self._do([(f"DBOS: which set-up is quickest, {kind}", self._choose(kind))])
-        steps = self._throughput() if Part.MOTIONS in parts else []
+        steps = self._throughput(parts)
         steps += self._limit() if Part.LIMIT in parts and POSTGRES in self._kinds else []
         self._in_turns(steps, self._scale.rounds)
         if Part.MOTIONS in parts:
@@ -73,11 +75,15 @@ class Run:
 
     # -- What belongs together ------------------------------------------------------------------
 
-    def _throughput(self) -> list[Step]:
+    def _throughput(self, parts: Sequence[Part]) -> list[Step]:
         steps: list[Step] = []
+        if Part.MOTIONS not in parts and Part.LOG not in parts:
+            return steps
         for kind in self._kinds:
             steps.append((f"motions, {kind}, 1 worker", self._motions(kind, 1)))
-            if self._peer is not None:
+            if Part.LOG in parts:
+                steps.append((f"motions without log, {kind}", self._without_log(kind)))
+            if self._peer is not None and Part.MOTIONS in parts:
                 steps.append((f"DBOS, {kind}", self._with_peer(Peer.throughput, kind)))
         return steps
 
@@ -106,6 +112,9 @@ class Run:
 
     def _motions(self, kind: str, processes: int) -> Callable[[], None]:
         return lambda: motions.measure(self._results, self._stores, self._scale, kind, processes)
+
+    def _without_log(self, kind: str) -> Callable[[], None]:
+        return lambda: motions.measure(self._results, self._stores, self._scale, kind, 1, log=False)
 
     def _choose(self, kind: str) -> Callable[[], None]:
         return self._with_peer(Peer.choose, kind)
@@ -137,7 +146,9 @@ class Run:
         def act() -> None:
             sizes, block = self._scale.growth_motions, self._scale.growth_block
             started = time.monotonic()
-            with filled(self._stores, kind, block, sizes) as made:
+            verified = replay.verified_sizes(self._scale) if Part.REPLAY in parts else ()
+            never = set(sizes).difference(verified)
+            with filled(self._stores, kind, block, sizes, never_verified=never) as made:
                 took, rows = time.monotonic() - started, f"{sizes[-1]:,} motions"
                 self._say(f"filled up to {rows} in {took:.0f} s, {NAMES[kind]}")
                 results, scale = self._results, self._scale
@@ -150,6 +161,7 @@ class Run:
                 if Part.REPLAY in parts:
                     steps += [
                         (f"verify, {kind}", lambda: replay.verify(results, scale, kind, made)),
+                        (f"hashing, {kind}", lambda: hashing.measure(results, scale, kind, made)),
                         (f"rebuild, {kind}", lambda: replay.rebuild(results, scale, kind, made)),
                         (f"load, {kind}", lambda: replay.load(results, self._stores, scale, kind)),
                     ]

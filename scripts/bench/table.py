@@ -8,7 +8,7 @@ from scripts.bench.goals import Verdict, verdicts
 from scripts.bench.results import Kind, Results, Series
 
 FIGURES = ("what", "min", "median", "p99", "max", "unit", "figures")
-GOALS = ("goal", "ratio of medians", "wanted", "")
+GOALS = ("goal", "ratio of medians, or median", "wanted", "")
 
 _WHOLE_FROM = 100
 _TENTHS_FROM = 10
@@ -67,6 +67,8 @@ def _figure_row(series: Series) -> Row:
 
 def _goal_row(verdict: Verdict) -> Row:
     figure = "" if verdict.figure is None else f"{verdict.figure:.2f}"
+    if verdict.figure is not None and verdict.goal.to is None:
+        figure = number(verdict.figure)
     return (verdict.goal.name, figure, verdict.wanted, verdict.said)
 
 

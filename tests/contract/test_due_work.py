@@ -242,7 +242,7 @@ async def test_nothing_is_restored_that_was_worked_out_before_a_halt_or_a_resump
         await store.append(an_append(halt_switch=switch))
         assert not await table.store.restore(change, version=1, halt_epoch=epoch)
     assert await table.store.list_open(limit=9) == []
-    assert await table.store.restore(change, version=1, halt_epoch=2)
+    assert await table.store.restore(change, version=1, halt_epoch=len(HaltSwitch))
 
 
 async def test_of_a_motion_that_is_not_there_nothing_is_restored(table: Table) -> None:

@@ -28,6 +28,7 @@ from tests.faults.workers import Workman
 from tests.support.driving import answer, fate_of, introduce, motion_id
 from tests.support.flows import Postbox
 from tests.support.invariants import TERMINAL, Ledger
+from tests.support.keys import fixed_keyring
 from tests.support.private_postgres import PrivatePostgres
 
 T = TypeVar("T")
@@ -392,6 +393,7 @@ async def staged(
                 config=FlowConfiguration.model_validate(merged),
                 branches={},
                 alert_sinks=[Postbox()],
+                keyring=fixed_keyring(),
                 environ={},
             )
         )

@@ -171,7 +171,9 @@ def with_a_gap(rows: list[LogRow]) -> list[LogRow]:
 
 
 def with_a_version_left_out(rows: list[LogRow]) -> list[LogRow]:
-    return [*rows[:-1], rows[-1]._replace(version=rows[-1].version + 1)]
+    last = max(index for index, row in enumerate(rows) if row.stream_id != PIPELINE)
+    left_out = rows[last]._replace(version=rows[last].version + 1)
+    return [*rows[:last], left_out, *rows[last + 1 :]]
 
 
 def with_rubbish(rows: list[LogRow]) -> list[LogRow]:

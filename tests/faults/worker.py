@@ -42,6 +42,7 @@ from governance_flow.infrastructure.database.postgres import PostgresTransaction
 from governance_flow.infrastructure.database.sqlite import SqliteTransaction
 from tests.support.driving import answer, motion_id
 from tests.support.flows import Postbox
+from tests.support.keys import fixed_keyring
 
 Line = Connection
 
@@ -161,6 +162,7 @@ async def _work(orders: dict[str, Any], desk: Desk) -> None:
         },
         knight=Knight(orders.get("hangs", ()), desk),
         alert_sinks=[Postbox()],
+        keyring=fixed_keyring(),
         environ={},
     ) as flow:
         desk.flow = flow

@@ -87,7 +87,7 @@ async def require_sound(flow: PlayedFlow, motions: Sequence[UUID]) -> None:
         assert [done.purpose for done in await flow.completions(motion_id)] == STEPS
         routings = [e.routing_id for e in events if isinstance(e, MotionRouted)]
         assert len(routings) == len(STEPS)
-    report = await flow.flow.auditor.verify()
+    report = await flow.flow.audit.auditor.verify()
     assert report.faults == ()
 
 

@@ -36,7 +36,7 @@ from governance_flow.domain.states import (
     GovernanceState,
     admitted_delta,
 )
-from tests.support.motions import INTRODUCER, MOTION_ID, NOON, Scenario, honest_knight, person
+from tests.support.motions import INTRODUCER, MOTION_ID, NOON, Scenario, person, signing_knight
 
 S = GovernanceState
 Command = Callable[["Scenario"], object]
@@ -106,9 +106,9 @@ def set_knight(flow: Scenario, awake_for: int | None) -> None:
 
     def knight(request: Any) -> Any:
         if left[0] is None:
-            return honest_knight(request)
+            return signing_knight(request)
         left[0] -= 1
-        return honest_knight(request) if left[0] >= 0 else Scenario.sleeping(request)
+        return signing_knight(request) if left[0] >= 0 else Scenario.sleeping(request)
 
     flow.knight = knight
 
@@ -300,7 +300,7 @@ def test_every_motion_can_be_brought_to_its_end_by_those_it_waits_for(
 ) -> None:
     flow = Scenario()
     live(flow, commands)
-    flow.knight = honest_knight
+    flow.knight = signing_knight
     set_halted(flow, halted=False)
     for _ in range(STEPS_TO_THE_END):
         match next_action(flow.motion):

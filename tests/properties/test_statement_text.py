@@ -9,6 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance_flow.domain.canonical import canonical_json
 from governance_flow.domain.events import Actor, Authentication, Cause, ProposedTransition
 from governance_flow.domain.states import EdgeKind, GovernanceState
 from governance_flow.domain.witness import (
@@ -16,7 +17,6 @@ from governance_flow.domain.witness import (
     CoveredEvent,
     WitnessRequest,
     WitnessStatement,
-    canonical_json,
 )
 
 ODD = '"\\/\b\f\n\r\t\x00\x1f\x7f\x80\u2028\u2029\ufeff\uffff é☃𝄞{}'
@@ -46,10 +46,10 @@ transitions = st.builds(
 requests = st.builds(
     WitnessRequest,
     motion_id=ids,
-    version=st.integers(1, 2**63 - 1),
+    version=st.integers(1, 2**53 - 1),
     transition=transitions,
     previous_statement=st.none() | digests,
-    covered=st.lists(st.builds(CoveredEvent, st.integers(1, 2**63 - 1), digests)).map(tuple),
+    covered=st.lists(st.builds(CoveredEvent, st.integers(1, 2**53 - 1), digests)).map(tuple),
 )
 
 

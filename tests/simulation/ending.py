@@ -123,7 +123,7 @@ async def _check(world: World) -> None:
         if a.routing and a.waits_for != "AwaitBranch"
     }
     require(referee.leases.open == waiting - blocked, "assignments differ from open routings")
-    report = await flow.auditor.verify()
+    report = await flow.audit.auditor.verify()
     require(not report.faults and not report.notes, "audit:", report.faults, report.notes)
     world.check()
 

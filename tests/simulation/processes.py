@@ -14,6 +14,7 @@ from governance_flow.domain.configuration import FlowConfiguration
 from governance_flow.domain.errors import GovernanceFlowError
 from tests.simulation.store import LINE, Line
 from tests.simulation.virtual_time import OWNER, VirtualClock, tasks_of
+from tests.support.keys import fixed_keyring
 
 if TYPE_CHECKING:
     from governance_flow.application.ports.alerts import AlertSink
@@ -76,6 +77,7 @@ class Process:
             config=tools.configuration,
             branches=tools.branches,
             knight=tools.knight,
+            keyring=fixed_keyring(),
             alert_sinks=tools.sinks,
             clock=self._clock,
             new_id=tools.new_id,

@@ -62,6 +62,7 @@ class Referee:
         self._digest = sha256()
         self._ids: set[str] = set()
         self._pipeline_version = 0
+        self._keys: set[str] = set()
         self._committed_at_us = 0
         self._halts: list[law.Span] = []
         self._around = Surroundings(self._halts, {}, grace_seconds)
@@ -181,6 +182,9 @@ class Referee:
             case "CONFIGURATION_ADOPTED":
                 known: Any = self._around.configurations
                 known[event["digest"]] = event["configuration"]
+            case "KEY_ADOPTED":
+                require(event["role"] not in self._keys, "a key adopted that nobody replaced")
+                self._keys.add(event["role"])
             case "ALERT_DELIVERED":
                 self.alerts[event["alert_id"]] += 1
             case topic:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from governance_flow.application.audit.faults import AuditReport
 from governance_flow.application.audit.verify import Auditor
 from governance_flow.application.ports.audit import LogEnds, StoredRow, StreamCursor
 from governance_flow.application.ports.event_store import Head
 from governance_flow.application.times import to_us
-from governance_flow.domain.events import PIPELINE_ID, PipelineEvent
+from governance_flow.domain.events import PIPELINE_ID, SYSTEM, KeyAdopted, PipelineEvent
+from governance_flow.domain.keys import KeyRole, adoption_text
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 from governance_flow.domain.states import ADMITTED_STATES
 from governance_flow.infrastructure.mapper import JsonEventMapper
+from governance_flow.transparency.notes import sign_note
+from tests.support.keys import KNIGHT
 from tests.support.motions import MOTION_ID, NOON, Scenario
 
 MAPPER = JsonEventMapper()
@@ -22,6 +26,7 @@ MOTION = str(MOTION_ID)
 PIPELINE = str(PIPELINE_ID)
 NOON_US = to_us(NOON)
 SECOND_US = 1_000_000
+ADOPTION_ID = UUID(int=999_999)
 
 
 class MemoryLog:
@@ -59,6 +64,20 @@ class MemoryLog:
         page = [row for row in rows if row.position <= up_to_position][:limit]
         self.pages.append(len(page))
         return page
+
+
+def adoption() -> KeyAdopted:
+    """Return the event that adopts the Knight's key of the tests."""
+    text = adoption_text(KeyRole.KNIGHT, KNIGHT.vkey, None, NOON)
+    return KeyAdopted(
+        event_id=ADOPTION_ID,
+        correlation_id=ADOPTION_ID,
+        actor=SYSTEM,
+        timestamp=NOON,
+        role=KeyRole.KNIGHT,
+        key=KNIGHT.vkey,
+        statement=sign_note(text, [KNIGHT]),
+    )
 
 
 def log_of(scenario: Scenario, *pipeline_events: PipelineEvent) -> MemoryLog:

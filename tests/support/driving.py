@@ -22,6 +22,7 @@ from governance_flow.domain.branches import Purpose
 from governance_flow.domain.errors import CompletionRefused, NotInState, NotRoutable
 from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
 from tests.support.flows import failing, success
+from tests.support.keys import fixed_keyring
 
 S = GovernanceState
 P = Purpose
@@ -113,7 +114,7 @@ def _about(result: BranchResult, assignment: BranchAssignment) -> BranchResult:
 
 
 async def _main(address: str) -> None:
-    async with open_flow(address, environ={}, alert_sinks=[]) as flow:
+    async with open_flow(address, environ={}, alert_sinks=[], keyring=fixed_keyring()) as flow:
         await drive_all(flow.orchestrator)
 
 

@@ -65,6 +65,7 @@ from governance_flow.domain.evolve import evolve
 from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import GovernanceState
 from tests.support.clock import ManualClock
+from tests.support.keys import fixed_keyring
 from tests.support.motions import INTRODUCER, honest_knight, told
 
 S = GovernanceState
@@ -275,6 +276,7 @@ async def opened(
         config=FlowConfiguration.model_validate(dict(settings or {})),
         branches=cast() if branches is None else branches,
         knight=witness,
+        keyring=more.pop("keyring", None) or fixed_keyring(),
         alert_sinks=None if configured_sinks else [Postbox()] if sinks is None else sinks,
         clock=clock,
         environ=more.pop("environ", {}),
@@ -427,9 +429,10 @@ class PlayedFlow:
         ]
 
     async def pipeline_events(self) -> list[Event]:
-        """Return the events of the pipeline's own stream, but for the configuration's."""
+        """Return the events of the pipeline's own stream, but for what a process adopts."""
         events = [self.flow.mapper.to_event(item) for item in await self.stored(PIPELINE_ID)]
-        return [event for event in events if event.topic != "CONFIGURATION_ADOPTED"]
+        adoptions = ("CONFIGURATION_ADOPTED", "KEY_ADOPTED")
+        return [event for event in events if event.topic not in adoptions]
 
     async def last(self, motion_id: UUID, kind: type[E]) -> E:
         """Return the motion's latest event of a kind."""

@@ -87,6 +87,8 @@ class Recorder:
 
     name = "recorder"
 
+    by_motion = True
+
     def __init__(self) -> None:
         self.batches: list[Batch] = []
 

@@ -391,7 +391,7 @@ async def check_store(
     for lease in await flow.assignments.list_open(limit=PAGE):
         if check.states.get(str(lease.motion_id)) in TERMINAL:
             odd.append(f"motion {lease.motion_id} has ended and is still assigned")
-    report = await flow.auditor.verify()
+    report = await flow.audit.auditor.verify()
     odd += [f"audit: {fault}" for fault in report.faults if fault.stream_id not in poisoned]
     return check.findings
 

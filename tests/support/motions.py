@@ -58,6 +58,8 @@ from governance_flow.domain.motion import Answer, Motion
 from governance_flow.domain.pipeline import Pipeline, evolve_pipeline
 from governance_flow.domain.states import GovernanceState
 from governance_flow.domain.witness import WitnessChain, WitnessRequest, WitnessStatement
+from governance_flow.transparency.notes import NoteSignature
+from tests.support.keys import KNIGHT
 
 S = GovernanceState
 E = TypeVar("E")
@@ -92,6 +94,14 @@ def service(name: str) -> Actor:
 def honest_knight(request: WitnessRequest) -> WitnessStatement:
     """Witness exactly what was asked."""
     return WitnessStatement.about(request, "sir test")
+
+
+def signing_knight(request: WitnessRequest) -> WitnessStatement:
+    """Witness exactly what was asked, and sign it."""
+    text = honest_knight(request).text
+    signature = KNIGHT.sign(text.encode())
+    line = NoteSignature(KNIGHT.name, KNIGHT.key_id, signature).line
+    return WitnessStatement(f"{text}\n{line}")
 
 
 def failing_knight(request: WitnessRequest) -> WitnessStatement:
@@ -134,14 +144,14 @@ def told(event: MotionEvent) -> str:
 class Scenario:
     """One motion, its events, and everything that can be done to it."""
 
-    honest = staticmethod(honest_knight)
+    honest = staticmethod(signing_knight)
     sleeping = staticmethod(failing_knight)
 
     def __init__(self, rules: FlowConfiguration | None = None) -> None:
         self.known_rules: dict[str, FlowConfiguration] = {}
         self.adopt(rules or FlowConfiguration())
         self.now = NOON
-        self.knight: Knight = honest_knight
+        self.knight: Knight = signing_knight
         self.pipeline = Pipeline()
         self.chain = WitnessChain()
         self.events: list[MotionEvent] = []
@@ -188,10 +198,10 @@ class Scenario:
     def _stopping_at_ratified(self) -> Self:
         """Let the Knight fail between the two moves that a ratified motion makes at once."""
         self.knight = lambda r: (
-            failing_knight(r) if r.transition.to_state is S.PLANNING else honest_knight(r)
+            failing_knight(r) if r.transition.to_state is S.PLANNING else signing_knight(r)
         )
         self.succeeds()
-        self.knight = honest_knight
+        self.knight = signing_knight
         return self
 
     def returned(self) -> Self:

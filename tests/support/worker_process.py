@@ -28,6 +28,7 @@ from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.domain.configuration import FlowConfiguration
 from tests.support.clock import ManualClock
 from tests.support.flows import Postbox, success
+from tests.support.keys import fixed_keyring
 
 
 def say(what: str, **details: Any) -> None:
@@ -86,6 +87,7 @@ async def main(orders: dict[str, Any]) -> None:
         branches={name: Told(name, script.get(name, []), go) for name in orders["services"]},
         alert_sinks=[Postbox()],
         clock=clock,
+        keyring=fixed_keyring(),
         environ={},
     ) as flow:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,6 +18,10 @@ class Check(StrEnum):
     WITNESS = "witness"
     PIPELINE = "pipeline"
     HEAD = "head"
+    KEYS = "keys"
+    SIGNATURE = "signature"
+    LOG = "log"
+    CHECKPOINT = "checkpoint"
     READ_MODEL = "read_model"
     OPERATIONS = "operations"
 
@@ -56,6 +61,11 @@ class Findings:
         if len(self.listed) < FAULTS_LISTED_MAX:
             self.listed.append(fault)
 
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Add several."""
+        for fault in faults:
+            self.add(fault)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
@@ -69,6 +79,7 @@ class AuditReport:
     events: int
     motions: int
     statements: int
+    checkpoints: int
     faults: tuple[Fault, ...]
     fault_count: int
     notes: tuple[str, ...] = ()

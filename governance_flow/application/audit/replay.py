@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from governance_flow.application.audit.folding import (
@@ -18,13 +18,12 @@ from governance_flow.application.audit.tally import Recent, Standing
 from governance_flow.application.ports.flow_orchestrator import Lag, PipelineStatus
 from governance_flow.application.summaries import summarise
 from governance_flow.application.times import from_us, to_us
-from governance_flow.domain.errors import InvalidInput, UnknownMotion
+from governance_flow.domain.errors import CorruptStream, InvalidInput, UnknownMotion
 from governance_flow.domain.events import PIPELINE_ID
 from governance_flow.domain.states import ADMITTED_STATES, TERMINAL_STATES, GovernanceState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import datetime
     from uuid import UUID
 
     from governance_flow.application.ports.audit import AuditLog, Progress
@@ -39,6 +38,7 @@ RECENT = timedelta(hours=24)
 FIRST_PAGE = 20
 
 _PIPELINE = str(PIPELINE_ID)
+_FIRST_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ class Replayer:
     async def moment(self, *, at: datetime | None = None, position: int | None = None) -> Moment:
         """Return the moment of a commit time, or of a position; of neither: the present.
 
+        What was committed exactly at a time, all of it, had happened by then.
+
         Raises InvalidInput for both at once, a time still to come, one without a zone, or a
         position the log does not have.
         """
@@ -86,24 +88,27 @@ class Replayer:
                     f"everything) to {last}",
                     field="position",
                 )
-            as_of = await self._committed_at(position)
-        elif at is not None:
-            if at.tzinfo is None:
-                raise InvalidInput("the time needs an offset, such as Z for UTC", field="at")
-            latest = max(self._clock.now(), await self._committed_at(last))
-            if at > latest:
-                raise InvalidInput(
-                    f"{at.isoformat()} is still to come: nobody knows what will have happened",
-                    field="at",
-                )
-            position, as_of = await self._log.position_at(to_us(at)), at
+            as_of = await self._committed_at(position, last)
         else:
-            position, as_of = last, self._clock.now()
+            # A clock that was set back does not take back what has been committed.
+            latest = max(self._clock.now(), await self._committed_at(last, last))
+            if at is None:
+                position, as_of = last, latest
+            else:
+                as_of = _in_utc(at)
+                if as_of > latest:
+                    raise InvalidInput(
+                        f"{at.isoformat()} is still to come: nobody knows what will have happened",
+                        field="at",
+                    )
+                position = await self._log.position_at(to_us(as_of))
         return Moment(position, as_of, await pipeline_at(self._log, self._mapper, position))
 
     async def motion(self, motion_id: UUID, moment: Moment) -> MotionPipelineState:
         """Return one motion as it stood; raises UnknownMotion if it was not there yet."""
-        motion = await motion_at(self._log, self._mapper, motion_id, moment.position)
+        motion = None
+        if motion_id != PIPELINE_ID:
+            motion = await motion_at(self._log, self._mapper, motion_id, moment.position)
         if motion is None:
             raise UnknownMotion(
                 f"there was no motion {motion_id} at position {moment.position}",
@@ -121,7 +126,7 @@ class Replayer:
 
     async def status(self, moment: Moment, progress: Progress | None = None) -> PipelineStatus:
         """Return the pipeline as it stood."""
-        standing, recent = Standing(), Recent(moment.as_of - RECENT)
+        standing, recent = Standing(), Recent(max(moment.as_of, _FIRST_TIME + RECENT) - RECENT)
         active: list[MotionSummary] = []
         async for summary in self._summaries(moment, progress, recent):
             standing.add(summary)
@@ -172,18 +177,42 @@ class Replayer:
                 progress(done, moment.position)
         if motion is not None:
             yield summarise(motion, moment.pipeline)
+        if done != moment.position:
+            # A motion that is gone whole, or has lost its end, leaves no gap in any stream.
+            raise CorruptStream(
+                f"the log holds {done} events up to position {moment.position}, not "
+                f"{moment.position}; a verification says what is wrong",
+                position=moment.position,
+            )
 
-    async def _committed_at(self, position: int) -> datetime:
+    async def _committed_at(self, position: int, last: int) -> datetime:
         """Return when a position was reached; position 0 was there just before the first event."""
+        if last == 0:
+            return self._clock.now()
         committed_us = await self._log.committed_at_us(max(position, 1))
         if committed_us is None:
-            return self._clock.now()
+            raise CorruptStream(
+                f"position {max(position, 1)} is missing from the log; a verification says what "
+                "else is wrong",
+                position=position,
+            )
         return from_us(committed_us) - (timedelta(microseconds=1) if position == 0 else timedelta())
 
     def _places_at(self, pipeline: Pipeline) -> int:
         adopted = (pipeline.configurations or {}).get(pipeline.configuration or "", {})
         places = adopted.get("max_concurrent_motions")
         return places if isinstance(places, int) else self._places
+
+
+def _in_utc(at: datetime) -> datetime:
+    """Return an aware time in UTC; raises InvalidInput for any other."""
+    if at.utcoffset() is None:
+        raise InvalidInput("the time needs an offset, such as Z for UTC", field="at")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        message = f"{at.isoformat()} lies outside the years 1 to 9999 in UTC"
+        raise InvalidInput(message, field="at") from None
 
 
 def _order(summary: MotionSummary) -> tuple[datetime, UUID]:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from governance_flow.application.audit.faults import Check, Fault
 from governance_flow.domain.errors import WitnessFailed
 from governance_flow.domain.events import ProposedTransition, TransitionWitnessed
+from governance_flow.domain.keys import KeyRole
 from governance_flow.domain.witness import WitnessChain, WitnessRequest, WitnessStatement
+from governance_flow.transparency.errors import TransparencyError
+from governance_flow.transparency.notes import open_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+    from governance_flow.application.audit.key_history import KeyHistory
     from governance_flow.application.ports.event_store import CommittedEvent
     from governance_flow.domain.events import MotionEvent
 
@@ -24,11 +28,13 @@ class StatementCheck:
 
     Where a statement and the bytes of an event disagree, either may have been altered. The next
     statement covers this one, and decides; so such a fault is held back until then, or until
-    ``finish``. ``count`` is the number of statements seen.
+    ``finish``. ``count`` is the number of statements seen. Without ``keys`` no signature is
+    verified.
     """
 
-    def __init__(self, motion_id: UUID) -> None:
+    def __init__(self, motion_id: UUID, keys: KeyHistory | None = None) -> None:
         self._motion_id = motion_id
+        self._keys = keys
         self._chain = WitnessChain()
         self._covered: dict[int, CommittedEvent] = {}
         self._latest: CommittedEvent | None = None
@@ -41,17 +47,31 @@ class StatementCheck:
             self._extend(stored, None)
             return
         self.count += 1
+        yield from self._signature(stored, event.statement)
         statement = WitnessStatement(event.statement)
         request = self._chain.request(self._motion_id, stored.originator_version, _proposed(event))
-        altered = self._altered(stored, _body(statement))
+        altered: dict[int, Fault] = {}
         try:
             statement.require_binding(request)
         except WitnessFailed as failure:
+            altered = self._altered(stored, _body(statement))
             if not self._explained(request, statement, altered):
                 yield _fault(stored, str(failure))
                 altered = {}
         yield from self._blame(altered)
         self._extend(stored, statement)
+
+    def _signature(self, stored: CommittedEvent, statement: str) -> Iterator[Fault]:
+        if self._keys is None:
+            return
+        key = self._keys.at(KeyRole.KNIGHT, stored.id)
+        if key is None:
+            yield _unsigned(stored, "no key of the Knight was in force when it was recorded")
+            return
+        try:
+            open_note(statement, [key])
+        except TransparencyError as error:
+            yield _unsigned(stored, str(error))
 
     def salvage(self, stored: CommittedEvent) -> Iterator[Fault]:
         """Look for altered events behind one that cannot be followed.
@@ -154,6 +174,16 @@ def _body(statement: WitnessStatement) -> dict[str, Any]:
         return statement.body()
     except WitnessFailed:
         return {}
+
+
+def _unsigned(stored: CommittedEvent, problem: str) -> Fault:
+    return Fault(
+        Check.SIGNATURE,
+        f"the statement is not signed by the Knight's key of that time: {problem}",
+        position=stored.id,
+        stream_id=str(stored.originator_id),
+        version=stored.originator_version,
+    )
 
 
 def _fault(stored: CommittedEvent, message: str) -> Fault:

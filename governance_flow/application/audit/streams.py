@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+    from governance_flow.application.audit.key_history import KeyHistory
     from governance_flow.application.ports.audit import StoredRow
     from governance_flow.application.ports.event_store import CommittedEvent
     from governance_flow.application.ports.mapper import EventMapper
@@ -106,14 +107,16 @@ class StreamCheck(ABC):
 class MotionCheck(StreamCheck):
     """The stream of a motion. ``motion`` is what its events have made so far.
 
-    ``latest`` is the event that was folded last.
+    ``latest`` is the event that was folded last. Without ``keys`` no signature is verified.
     """
 
-    def __init__(self, stream_id: UUID, mapper: EventMapper) -> None:
+    def __init__(
+        self, stream_id: UUID, mapper: EventMapper, keys: KeyHistory | None = None
+    ) -> None:
         super().__init__(stream_id, mapper)
         self.motion: Motion | None = None
         self.latest: Recorded[MotionEvent] | None = None
-        self.statements = StatementCheck(stream_id)
+        self.statements = StatementCheck(stream_id, keys)
         self._event_ids: set[UUID] = set()
 
     def _fold(self, event: Event, stored: CommittedEvent) -> Iterator[Fault]:

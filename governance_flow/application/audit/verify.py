@@ -11,11 +11,15 @@ from governance_flow.application.audit.derived import (
     Standing,
     waits_on_a_list,
 )
+from governance_flow.application.audit.expected import NOTHING, Expected
 from governance_flow.application.audit.faults import AuditReport, Check, Fault, Findings
 from governance_flow.application.audit.head import end_faults, state_faults
+from governance_flow.application.audit.key_history import KeyHistory
+from governance_flow.application.audit.log_check import LogCheck
 from governance_flow.application.audit.pages import pages_by_position
 from governance_flow.application.audit.positions import PositionCheck
 from governance_flow.application.audit.walk import StreamWalk
+from governance_flow.application.audit.words import counted
 from governance_flow.domain.errors import (
     GovernanceFlowError,
     StoreBusy,
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     )
     from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.application.ports.projection import MotionChange
+    from governance_flow.application.ports.transparency_log import LogCheckpoints, LogTree
 
 LISTED_AT_ONCE = 200
 """How many motions are looked for on the workers' lists at a time."""
@@ -58,20 +63,36 @@ class Auditor:
         *,
         read_model: ReadModelSide | None = None,
         lists: ListsCheck | None = None,
+        tree: LogTree | None = None,
+        checkpoints: LogCheckpoints | None = None,
     ) -> None:
         self._log = log
         self._mapper = mapper
+        self._tree = tree
+        self._checkpoints = checkpoints
         self._read_model = read_model
         self._lists = lists
 
-    async def verify(self, progress: Progress | None = None) -> AuditReport:
+    async def verify(
+        self, progress: Progress | None = None, *, expected: Expected = NOTHING
+    ) -> AuditReport:
         """Verify everything up to the head of the log as it is now.
 
-        The log is read twice, which is what ``progress`` counts. Faults are never raised, they
-        are listed; StoreError is raised only for a store that cannot be reached or read at all.
+        ``expected`` is what the auditor holds that the store cannot have changed. The log is read
+        twice, which is what ``progress`` counts. Faults are never raised, they are listed;
+        StoreError is raised only for a store that cannot be reached or read at all, InvalidInput
+        for a checkpoint to compare with that is none.
         """
-        run = _Run(self._log, self._mapper, await self._log.ends(), progress)
-        await run.positions()
+        ends = await self._log.ends()
+        run = _Run(self._log, self._mapper, ends, progress)
+        keys = await KeyHistory.read(self._log, self._mapper, up_to_position=ends.last_position)
+        run.keys(keys, expected)
+        check = None
+        if self._tree is not None and self._checkpoints is not None:
+            log_key = expected.log_key or keys.log_key
+            kept = expected.opened(log_key)
+            check = LogCheck(self._tree, self._checkpoints, log_key, kept)
+        await run.positions(check)
         if self._read_model is not None:
             await run.stand(self._read_model)
         await run.streams(self._read_model, self._lists)
@@ -101,16 +122,35 @@ class _Run:
         self._standing: Standing | None = None
         self._waiting: list[UUID] = []
         self._lists_failed = False
+        self._keys: KeyHistory | None = None
+        self._tree: LogCheck | None = None
 
-    async def positions(self) -> None:
-        """Read the log in its own order."""
+    def keys(self, keys: KeyHistory, expected: Expected) -> None:
+        """Take the keys that the store has adopted, and hold them against the expected ones."""
+        self._keys = keys
+        self._findings.extend(keys.faults)
+        self._findings.extend(expected.differing(keys))
+
+    async def positions(self, check: LogCheck | None) -> None:
+        """Read the log in its own order, and build its tree anew."""
+        self._tree = check
+        if check is not None:
+            await check.start()
         async for page in pages_by_position(self._log, up_to_position=self._ends.last_position):
             for row in page:
-                for fault in self._seen.add(row):
-                    self._findings.add(fault)
+                self._findings.extend(self._seen.add(row))
+            if check is not None:
+                self._findings.extend(await check.add(page))
             self._moved(len(page))
-        for fault in end_faults(self._ends.head, self._seen):
-            self._findings.add(fault)
+        self._findings.extend(end_faults(self._ends.head, self._seen))
+        if check is not None:
+            self._findings.extend(await check.finish(self._ends.last_position))
+            unsigned = self._ends.last_position + 1 - max(1, check.signed_size)
+            if unsigned:
+                self._notes.append(
+                    f"no checkpoint covers the last {counted(unsigned, 'event')} yet: "
+                    "governance-flow audit checkpoint signs one"
+                )
 
     async def stand(self, side: ReadModelSide) -> None:
         """Find out where the read model stands, if it can be brought up to the log at all."""
@@ -141,6 +181,7 @@ class _Run:
             head_position=self._ends.last_position,
             replay_position=self._standing.snapshot.position if self._standing else 0,
             on_page=self._moved,
+            keys=self._keys,
         )
         lists = lists if self._standing is not None else None
         async with aclosing(self._replay(walk, lists)) as replay:
@@ -246,6 +287,7 @@ class _Run:
             events=self._seen.events,
             motions=walk.motions if walk else 0,
             statements=walk.statements if walk else 0,
+            checkpoints=self._tree.checkpoints if self._tree else 0,
             faults=tuple(listed),
             fault_count=self._findings.count + self._later.count,
             notes=tuple(self._notes),

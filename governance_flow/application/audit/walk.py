@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.audit.faults import Findings
+    from governance_flow.application.audit.key_history import KeyHistory
     from governance_flow.application.ports.audit import AuditLog, StoredRow
     from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.application.ports.projection import Recorded
@@ -46,6 +47,7 @@ class StreamWalk:
         head_position: int,
         replay_position: int,
         on_page: Callable[[int], None],
+        keys: KeyHistory | None = None,
     ) -> None:
         self._log = log
         self._mapper = mapper
@@ -53,6 +55,7 @@ class StreamWalk:
         self._head_position = head_position
         self._replay_position = replay_position
         self._on_page = on_page
+        self._keys = keys
         self._faults: list[Fault] = []
         self.sum = RowSum()
         self.pipeline = Pipeline()
@@ -96,7 +99,7 @@ class StreamWalk:
             return None
         if stream_id == PIPELINE_ID:
             return PipelineCheck(self._mapper)
-        return MotionCheck(stream_id, self._mapper)
+        return MotionCheck(stream_id, self._mapper, self._keys)
 
     def _take(self, check: StreamCheck, run: _MotionRun | None, row: StoredRow) -> None:
         self._faults.extend(check.add(row))

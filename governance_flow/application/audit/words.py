@@ -12,6 +12,11 @@ def missing(noun: str, first: int, last: int) -> str:
     return f"{noun}s {first} to {last} are missing"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: ``1 event``, ``2,000 events``."""
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def time_of(moment_us: int) -> str:
     """Return a stored time for people; one that is no time at all as its number."""
     try:

@@ -51,10 +51,12 @@ class Head:
 
 
 class HaltSwitch(StrEnum):
-    """What an append to the pipeline's own stream does to the head's halt flag."""
+    """What an append to the pipeline's own stream does to the head's halt flag and epoch."""
 
     HALT = "halt"
     RESUME = "resume"
+    RENEW = "renew"
+    """Halted or not as before; but whatever was decided until now must be decided again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class Batch:
     pipeline_events: Sequence[Recorded[PipelineEvent]]
     pipeline: Pipeline
     """The pipeline as it stands after the batch."""
+    log: Sequence[CommittedEvent] = ()
+    """All the events of the batch as they are stored, in order of position."""
 
 
 class Projection(Protocol):
@@ -57,6 +59,14 @@ class Projection(Protocol):
     @property
     def name(self) -> str:
         """The projection's name, under which its position is kept."""
+        ...
+
+    @property
+    def by_motion(self) -> bool:
+        """Whether it can go on without a motion that went wrong.
+
+        If not, no motion is ever left out for it: it stops where it fails.
+        """
         ...
 
     def create(self, tx: Transaction, generation: int) -> None:

@@ -16,6 +16,7 @@ from governance_flow.domain.events import (
     MotionRouted,
     OrchestratorError,
     Proposal,
+    ViolationWitnessed,
 )
 from governance_flow.domain.frozen import changed
 from governance_flow.domain.motion import Motion
@@ -117,7 +118,7 @@ class MotionCommands:
             events = draft.events
             if not events:
                 return Done(loaded, (), pipeline.halted)
-            if any(isinstance(event, MotionRouted) for event in events):
+            if any(isinstance(event, MotionRouted | ViolationWitnessed) for event in events):
                 await self._pipelines.adopt()
             work = self._pipelines.operations.after(draft.loaded.motion, pipeline, events, keep)
             try:

@@ -21,6 +21,7 @@ _FILES = (
     "0002_operations.sql",
     "0003_snapshots.sql",
     "0004_fleets.sql",
+    "0005_log_checkpoints.sql",
 )
 
 APPLICATION_ID = 0x47464C57

@@ -197,7 +197,11 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
             )
             # FULL: a commit that was acknowledged survives a power cut.
             # trusted_schema: a hostile file must not run functions through its views and triggers.
-            for pragma in ("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            # recursive_triggers: REPLACE must not delete rows behind the guards against deletion.
+            for pragma in (
+                *("synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"),
+                "recursive_triggers = ON",
+            ):
                 connection.execute(f"PRAGMA {pragma}")
             if not writing:
                 connection.execute("PRAGMA query_only = ON")

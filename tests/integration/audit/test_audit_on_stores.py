@@ -31,7 +31,7 @@ S = GovernanceState
 
 
 async def lines_of(played: PlayedFlow, **options: Any) -> list[bytes]:
-    return [line async for line in played.flow.exporter.lines(**options)]
+    return [line async for line in played.flow.audit.exporter.lines(**options)]
 
 
 async def test_an_honest_history_passes_with_everything_derived_from_it(
@@ -39,7 +39,8 @@ async def test_an_honest_history_passes_with_everything_derived_from_it(
 ) -> None:
     async with opened(store_address, settings=SETTINGS) as played:
         await eventful(played)
-        report = await played.flow.auditor.verify()
+        await played.flow.audit.proofs.latest()
+        report = await played.flow.audit.auditor.verify()
         head = await played.flow.store.head()
     assert [str(fault) for fault in report.faults] == []
     assert report.notes == ()
@@ -55,12 +56,12 @@ async def test_a_worked_off_history_passes_and_so_it_does_after_a_restart(
         for number in range(8):
             await played.introduce(f"motion {number}")
         await played.idle()
-        assert (await played.flow.auditor.verify()).passed
+        assert (await played.flow.audit.auditor.verify()).passed
         clock = played.clock
         if store_address == "memory:":
             return
     async with opened(store_address, settings=SETTINGS, clock=clock) as played:
-        report = await played.flow.auditor.verify()
+        report = await played.flow.audit.auditor.verify()
     assert [str(fault) for fault in report.faults] == []
 
 
@@ -71,10 +72,10 @@ async def test_verification_is_not_disturbed_by_workers_that_go_on(store_address
         reports = []
         working = asyncio.create_task(played.idle())
         while not working.done():
-            reports.append(await played.flow.auditor.verify())
+            reports.append(await played.flow.audit.auditor.verify())
             await asyncio.sleep(0)
         await working
-        reports.append(await played.flow.auditor.verify())
+        reports.append(await played.flow.audit.auditor.verify())
     assert [str(fault) for report in reports for fault in report.faults] == []
     assert reports[-1].position > 6
 
@@ -86,15 +87,16 @@ async def test_a_store_that_may_not_be_written_is_verified_all_the_same(
     """A copy on a read-only disk, say. What is derived is compared as far as it has come."""
     async with opened(sqlite_address, settings=SETTINGS) as played:
         await played.reach(S.ACKNOWLEDGED)
-        await played.orchestrator.get_pipeline_status()
+        await played.flow.audit.proofs.latest()
         if behind:
             await played.introduce()
     async with opened(f"{sqlite_address}?mode=ro", settings=SETTINGS) as played:
-        report = await played.flow.auditor.verify()
+        report = await played.flow.audit.auditor.verify()
         assert report.passed
-        assert len(report.notes) == behind
-        assert all("the read model was not compared" in note for note in report.notes)
-        replayer = played.flow.replayer
+        said = ["no checkpoint covers the last 1 event", "the read model was not compared"]
+        assert len(report.notes) == 2 * behind
+        assert all(word in note for word, note in zip(said, report.notes, strict=False))
+        replayer = played.flow.audit.replayer
         assert (await replayer.status(await replayer.moment())).active_motions == behind
         assert len(await lines_of(played)) == report.events
 
@@ -160,7 +162,7 @@ async def test_replay_at_every_position_equals_a_fold(sqlite_address: str) -> No
     past = Past()
     async with opened(sqlite_address, settings=SETTINGS) as played:
         await eventful(played)
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         for stored in await whole_log(played.flow.store):
             past.add(stored, played.flow.mapper.to_event(stored))
             moment = await replayer.moment(position=stored.id)
@@ -185,7 +187,9 @@ async def test_replay_at_every_position_equals_a_fold(sqlite_address: str) -> No
 async def test_a_replay_of_the_present_is_the_status(store_address: str) -> None:
     async with opened(store_address, settings=SETTINGS) as played:
         await eventful(played)
-        replayed = await played.flow.replayer.status(await played.flow.replayer.moment())
+        replayed = await played.flow.audit.replayer.status(
+            await played.flow.audit.replayer.moment()
+        )
         status = await played.orchestrator.get_pipeline_status()
     assert replayed == status
     assert replayed.lag == Lag(0, 0.0)
@@ -203,7 +207,7 @@ async def test_a_replay_of_the_past_is_the_status_of_then(sqlite_address: str) -
         played.clock.advance(hours=30)
         await played.resume()
         await played.introduce()
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         assert await replayer.status(await replayer.moment(at=at)) == then
         by_position = await replayer.status(await replayer.moment(position=then.position))
         assert replace(by_position, as_of=then.as_of) == then
@@ -218,7 +222,7 @@ async def test_a_moment_is_found_by_commit_time(store_address: str) -> None:
     async with opened(store_address, settings=SETTINGS) as played:
         await eventful(played)
         log = await whole_log(played.flow.store)
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         for stored in log:
             at = (
                 START
@@ -238,7 +242,7 @@ async def test_a_moment_is_found_by_commit_time(store_address: str) -> None:
 async def test_moments_that_make_no_sense_are_refused(sqlite_address: str) -> None:
     async with opened(sqlite_address) as played:
         motion = await played.introduce()
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         head = await played.flow.store.head()
         now = played.clock.now()
         for wrong, words in (
@@ -266,7 +270,7 @@ async def test_free_places_are_those_of_the_configuration_of_then(sqlite_address
         sqlite_address, clock=clock, settings={"max_concurrent_motions": 50}
     ) as played:
         await played.idle()
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         then = await replayer.status(await replayer.moment(position=position))
         now = await replayer.status(await replayer.moment())
     assert then.free_places == PLACES - 1
@@ -281,12 +285,12 @@ async def test_what_cannot_be_read_is_neither_replayed_nor_exported(sqlite_addre
 
         spoilt = StoredEvent(motion, done.originator_version + 1, "MOTION_ROUTED", b"nothing")
         await played.flow.store.append(Append(motion, done.originator_version, (spoilt,)))
-        replayer = played.flow.replayer
+        replayer = played.flow.audit.replayer
         with pytest.raises(CorruptStream, match="cannot be read"):
             await replayer.status(await replayer.moment())
         with pytest.raises(CorruptStream, match="cannot be read"):
             await lines_of(played)
-        report = await played.flow.auditor.verify()
+        report = await played.flow.audit.auditor.verify()
     assert report.first_fault is not None
     assert report.first_fault.stream_id == str(motion)
     assert report.first_fault.version == done.originator_version + 1

@@ -25,7 +25,10 @@ STATUS = {
     *("position", "lag", "active"),
 }
 IMPORT = {"lines", "introduced", "known", "rejected", "rejected_file", "stopped"}
-REPORT = {"passed", "position", "events", "motions", "statements", "fault_count", "faults", "notes"}
+REPORT = {
+    *("passed", "position", "events", "motions", "statements", "checkpoints"),
+    *("fault_count", "faults", "notes"),
+}
 ROW = {
     *("routing_id", "motion_id", "service", "state", "purpose", "attempt", "not_before"),
     *("deadline", "opened_at", "lease"),

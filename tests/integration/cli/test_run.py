@@ -80,7 +80,7 @@ def test_running_again_goes_on_and_introduces_nothing_twice(cli: Cli, path: Path
 
 def test_a_retry_that_is_due_shortly_is_waited_for(cli: Cli, path: Path, tmp_path: Path) -> None:
     config = tmp_path / "impatient.yaml"
-    config.write_text("flow_orchestrator: {retry: {backoff_seconds: [0.2]}}")
+    config.write_text("flow_orchestrator: {retry: {backoff_seconds: [2]}}")
     impatient = Cli(cli.store, config)
     done = impatient("run", path, "--wait", 30)
     assert "then something is due again" in done.stderr

@@ -83,7 +83,11 @@ def test_queries_are_a_mapping_with_attributes() -> None:
 
 def test_every_file_of_ours_keeps_the_rules_and_offers_both_dialects_the_same() -> None:
     folder = Path(str(governance_flow.infrastructure.__file__)).parent
-    one_dialect_only = {"insert_event", "insert_events"}
+    # PostgreSQL changes rows of several tables in one statement, where SQLite needs one for each.
+    one_dialect_only = {
+        *("insert_event", "update_head", "append_events"),
+        *("close_replaced", "open_assignments", "clear_agenda", "set_agenda", "move_work"),
+    }
     for file in sorted(folder.glob("sql/*.sql")):
         if file.name == "session.sql":
             continue

@@ -26,6 +26,7 @@ def test_the_set_of_topics_is_closed() -> None:
         "BRANCH_COMPLETED",
         "CONFIGURATION_ADOPTED",
         "ESCALATION_RESOLVED",
+        "KEY_ADOPTED",
         "MOTION_AMENDED",
         "MOTION_INTRODUCED",
         "MOTION_ROUTED",

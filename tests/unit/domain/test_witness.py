@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from governance_flow.domain.canonical import canonical_json
 from governance_flow.domain.errors import WitnessFailed
 from governance_flow.domain.escalation import Resolution
 from governance_flow.domain.events import SYSTEM, TransitionWitnessed
@@ -20,7 +21,6 @@ from governance_flow.domain.witness import (
     CoveredEvent,
     WitnessRequest,
     WitnessStatement,
-    canonical_json,
 )
 from tests.support.motions import MOTION_ID, NOON, Scenario, encoded, honest_knight, person
 
@@ -64,8 +64,8 @@ def statement_of(body: Any) -> WitnessStatement:
 
 
 def body_of(event: TransitionWitnessed) -> dict[str, Any]:
-    header, body, rest = event.statement.split("\n")
-    assert (header, rest) == (HEADER, "")
+    header, body, blank, *signatures = event.statement.split("\n")
+    assert (header, blank, len(signatures)) == (HEADER, "", 2)
     said: dict[str, Any] = json.loads(body)
     return said
 

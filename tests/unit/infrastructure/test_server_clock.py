@@ -1,3 +1,5 @@
+"""The database server's time, told between two answers by a clock that nobody can turn."""
+
 from __future__ import annotations
 
 import pytest

@@ -87,6 +87,29 @@ def test_the_goals_are_judged_by_what_was_measured() -> None:
     assert verdict_on(results, AGAINST_DBOS).met is True
 
 
+def test_a_goal_may_be_a_median_by_itself() -> None:
+    name = "events hashed and chained a second by one core, SQLite"
+    results = Results()
+    assert verdict_on(results, name).met is None
+    results.add("hashing.sqlite", "hashed", "events/s", 49_999.0)
+    assert verdict_on(results, name).met is False
+    results.add("hashing.sqlite", "hashed", "events/s", 60_000.0, 50_000.0)
+    assert verdict_on(results, name).met is True
+    [row] = [row for row in table.goals(results) if row[0] == name]
+    assert row == (name, "50,000", "at least 50,000", "met")
+
+
+def test_the_log_may_cost_a_quarter_of_the_throughput() -> None:
+    name = "motions with signatures and audit log against without, PostgreSQL"
+    results = Results()
+    results.add("motions.postgres.1", "with", "motions/s", 74.0)
+    assert verdict_on(results, name).met is None
+    results.add("motions.postgres.1.without_log", "without", "motions/s", 100.0)
+    assert verdict_on(results, name).met is False
+    results.add("motions.postgres.1", "with", "motions/s", 76.0)
+    assert verdict_on(results, name).met is True
+
+
 def test_growth_is_judged_between_the_smallest_and_the_largest_store_of_the_run() -> None:
     results = Results({"growth_motions": [10, 20, 40]})
     results.samples("growth.sqlite.status.10", "few", "ms", [1.0])

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from governance_flow.application.audit import pages
+from governance_flow.application.audit import diff, pages
+from governance_flow.application.audit.diff import Differ
 from governance_flow.application.audit.export import Exporter
 from governance_flow.application.audit.pages import (
     BYTES_WANTED,
@@ -50,10 +51,14 @@ class EndlessLog(MemoryLog):
     async def by_stream(
         self, *, after: StreamCursor | None, up_to_position: int, limit: int
     ) -> list[StoredRow]:
-        done = UUID(after.stream_id).int if after is not None else 0
-        if done > up_to_position:
-            return []
-        return self._made(done + 1, up_to_position, limit)
+        if after is None:
+            return self._made(1, up_to_position, limit)
+        # Every stream has one event, which stands behind the version 0 of it.
+        first = UUID(after.stream_id).int + (after.version > 0)
+        return self._made(first, up_to_position, limit)
+
+    async def committed_at_us(self, position: int) -> int | None:
+        return NOON_US if 1 <= position <= self.length else None
 
     @staticmethod
     def _made(first: int, up_to_position: int, limit: int) -> list[StoredRow]:
@@ -128,11 +133,27 @@ async def objects_held(work: Work, length: int) -> int:
     return max(held)
 
 
-@pytest.mark.parametrize("work", [verify, replay, export])
+async def compare_all(log: MemoryLog, progress: Progress) -> None:
+    replayer = Replayer(log, MAPPER, ManualClock(), 100)
+    past, present = await replayer.moment(position=0), await replayer.moment()
+    found = await Differ(log, MAPPER).diff(past, present, totals=False, progress=progress)
+    assert found.introduced == present.position
+
+
+async def compare_the_end(log: MemoryLog, progress: Progress) -> None:
+    replayer = Replayer(log, MAPPER, ManualClock(), 100)
+    present = await replayer.moment()
+    past = await replayer.moment(position=present.position - 12)
+    found = await Differ(log, MAPPER).diff(past, present, totals=False, progress=progress)
+    assert (found.introduced, found.complete) == (12, False)
+
+
+@pytest.mark.parametrize("work", [verify, replay, export, compare_all, compare_the_end])
 async def test_what_is_held_does_not_grow_with_the_log(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "ROWS_MAX", 4 * ROWS_MIN)
+    monkeypatch.setattr(diff, "WALKED_EVENTS_MAX", 4 * ROWS_MIN)
     await objects_held(work, 300)
     short = await objects_held(work, 300)
     assert await objects_held(work, 1500) < short + 200

@@ -18,7 +18,7 @@ from governance_flow.application.ports.projection import MotionChange
 from governance_flow.application.ports.read_model import PipelineCounts, ReadModel
 from governance_flow.domain.errors import CorruptStream, StoreReadOnly, StoreUnavailable
 from governance_flow.domain.states import GovernanceState
-from tests.support.audit import MAPPER, MOTION, MemoryLog, doctored, log_of
+from tests.support.audit import MAPPER, MOTION, MemoryLog, adoption, doctored, log_of
 from tests.support.motions import MOTION_ID, Scenario
 
 S = GovernanceState
@@ -80,18 +80,19 @@ async def verified(log: MemoryLog, read_model: FakeReadModel) -> AuditReport:
 
 
 def planning() -> MemoryLog:
-    return log_of(Scenario().reaching(S.PLANNING))
+    return log_of(Scenario().reaching(S.PLANNING), adoption())
 
 
 async def test_motions_are_handed_on_as_they_stood_where_the_read_model_stands() -> None:
     log = planning()
-    whole, part = FakeReadModel(len(log.rows), 1), FakeReadModel(3)
+    whole, part = FakeReadModel(len(log.rows), 1), FakeReadModel(4)
     assert (await verified(log, whole)).passed
     [change] = whole.seen
     assert (change.motion_id, change.before, change.poison) == (MOTION_ID, None, None)
     assert change.after is not None
     assert change.after.state is S.PLANNING
-    assert [item.stored.id for item in change.events] == list(range(1, len(log.rows) + 1))
+    theirs = [row.position for row in log.rows if row.stream_id == str(MOTION_ID)]
+    assert [item.stored.id for item in change.events] == theirs
     await verified(log, part)
     [change] = part.seen
     assert change.after is not None
@@ -102,14 +103,14 @@ async def test_motions_are_handed_on_as_they_stood_where_the_read_model_stands()
 async def test_a_read_model_that_has_gone_on_is_compared_where_it_stands() -> None:
     """Workers append while the log is read; the head and the index are checked as they were."""
     later = planning()
-    earlier = [row for row in later.rows if row.position <= 2]
+    earlier = [row for row in later.rows if row.position <= 3]
     ends = LogEnds(
         replace(
             later.head or Head(0, 0, 0, halted=False, admitted=0),
-            position=2,
+            position=3,
             committed_at_us=earlier[-1].committed_at_us,
         ),
-        last_position=2,
+        last_position=3,
     )
 
     class Growing(MemoryLog):
@@ -119,13 +120,13 @@ async def test_a_read_model_that_has_gone_on_is_compared_where_it_stands() -> No
     read_model = FakeReadModel(len(later.rows), 1)
     report = await verified(Growing(later.rows, later.head), read_model)
     assert [str(fault) for fault in report.faults] == []
-    assert report.position == 2
-    assert len(read_model.seen[0].events) == len(later.rows)
+    assert report.position == 3
+    assert len(read_model.seen[0].events) == len(later.rows) - 1
 
 
 async def test_a_motion_that_cannot_be_followed_is_handed_on_with_the_reason() -> None:
     read_model = FakeReadModel(100)
-    await verified(doctored(planning(), 3, state=b"{}"), read_model)
+    await verified(doctored(planning(), 4, state=b"{}"), read_model)
     [change] = read_model.seen
     assert change.poison is not None
     assert "cannot be read" in change.poison
@@ -150,7 +151,7 @@ async def test_differences_are_listed_behind_the_faults_of_the_log() -> None:
 
 
 async def test_counters_are_not_compared_with_what_could_not_be_counted() -> None:
-    log = doctored(planning(), 3, state=b"{}")
+    log = doctored(planning(), 4, state=b"{}")
     differences = [Difference(None, "all motions: counter PLANNING should be 1, but is 2")]
     report = await verified(log, FakeReadModel(len(log.rows), 7, differences=differences))
     assert Check.READ_MODEL not in {fault.check for fault in report.faults}
@@ -276,6 +277,6 @@ class TestLists:
 
     @pytest.mark.parametrize("state", [S.ACKNOWLEDGED, S.TABLED])
     async def test_one_that_waits_for_nobody_needs_no_list(self, state: S) -> None:
-        log = log_of(Scenario().reaching(state))
+        log = log_of(Scenario().reaching(state), adoption())
         report = await lost_rows(log, [[MOTION_ID], [MOTION_ID]], [False])
         assert Check.OPERATIONS not in {fault.check for fault in report.faults}

@@ -171,6 +171,7 @@ async def test_an_alert_that_was_delivered_but_not_recorded_is_delivered_again()
     async with opened(sinks=[postbox]) as flow:
         await halted_motion(flow)
         await follow(flow)
+        await flow.flow.audit.proofs.latest()
         store = flow.flow.store
         with (
             replaced(store, "append", Failing(store.append, StoreUnavailable("gone"))),

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from governance_flow.application.ports.transparency_log import SignedCheckpoint
 from governance_flow.application.process_manager.following import (
     BATCH,
     BATCHES_MAX,
+    CHECKPOINT_RETRY,
     FOLLOW_EVERY,
     LEASE_SECONDS,
     Following,
 )
-from governance_flow.domain.errors import StoreUnavailable
+from governance_flow.domain.errors import KeyUnavailable, LogInconsistent, StoreUnavailable
 from tests.support.flows import PlayedFlow, opened
 from tests.support.workers import Failing, replaced
 
@@ -42,16 +44,34 @@ class Log:
         self.position = max(self.position, position)
 
 
+class Signing:
+    """Signs checkpoints of that log, unless it is told to fail; notes their sizes."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.error: Exception | None = None
+        self.sizes: list[int] = []
+
+    async def sign(self) -> SignedCheckpoint:
+        """Sign what there is, or fail."""
+        if self.error is not None:
+            raise self.error
+        self.sizes.append(self.log.position + 1)
+        return SignedCheckpoint(self.log.position + 1, b"", "", 0)
+
+
 class Office:
     """Workers that follow one log, each under a name of its own."""
 
     def __init__(self, flow: PlayedFlow) -> None:
         self.flow = flow
         self.log = Log()
+        self.signing = Signing(self.log)
 
     def worker(self, name: str = "w") -> Following:
         log: Any = self.log
-        return Following(log, self.flow.flow.assignments, self.flow.clock, name)
+        signing: Any = self.signing
+        return Following(log, signing, self.flow.flow.assignments, self.flow.clock, name)
 
     async def grows(self, events: int, *workers: Following) -> list[int]:
         """Let the log grow; return the batches that the workers applied, each in its round."""
@@ -201,3 +221,47 @@ async def test_a_worker_lays_its_duty_down_when_it_ends() -> None:
         await flow.introduce()
         await flow.idle()
         assert await flow.flow.assignments.take_duty("follow", owner="x", lease_seconds=1) is None
+
+
+async def test_what_was_followed_is_put_under_a_checkpoint_at_once_and_only_once() -> None:
+    async with opened() as flow:
+        office = Office(flow)
+        worker = office.worker()
+        await office.grows(3, worker)
+        assert office.signing.sizes == [4]
+        flow.clock.advance(EVERY_SECONDS)
+        await worker.follow(3)
+        await worker.catch_up(3)
+        assert office.signing.sizes == [4]
+        await office.grows(2, worker)
+        assert office.signing.sizes == [4, 6]
+
+
+@pytest.mark.parametrize("error", [KeyUnavailable, LogInconsistent])
+async def test_a_checkpoint_that_cannot_be_signed_is_said_and_tried_again_in_a_minute(
+    error: type[Exception],
+) -> None:
+    async with opened() as flow:
+        office = Office(flow)
+        worker = office.worker()
+        office.signing.error = error("not now")
+        with capture_logs() as logs:
+            assert await office.grows(3, worker) == [3]
+        assert [line["why"] for line in logs if line["event"] == "no checkpoint signed"] == [
+            "not now"
+        ]
+        office.signing.error = None
+        flow.clock.advance(EVERY_SECONDS)
+        assert await office.grows(1, worker) == [1]
+        assert office.signing.sizes == []
+        flow.clock.advance(CHECKPOINT_RETRY.total_seconds())
+        await office.grows(1, worker)
+        assert office.signing.sizes == [6]
+
+
+async def test_whoever_waits_for_everything_is_told_that_nothing_was_signed() -> None:
+    async with opened() as flow:
+        office = Office(flow)
+        office.signing.error = LogInconsistent("not the log that was promised")
+        with pytest.raises(LogInconsistent):
+            await office.worker().catch_up(3)

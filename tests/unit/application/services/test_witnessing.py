@@ -15,8 +15,10 @@ import pytest
 from governance_flow.application.ports.event_store import CommittedEvent
 from governance_flow.application.ports.flow_orchestrator import GovernanceState, Purpose
 from governance_flow.application.ports.knight_witness import WitnessRequest, WitnessStatement
+from governance_flow.domain.canonical import canonical_json
 from governance_flow.domain.events import OrchestratorError, TransitionWitnessed
-from governance_flow.domain.witness import STATEMENT_HEADER, canonical_json
+from governance_flow.domain.witness import STATEMENT_HEADER
+from governance_flow.transparency.notes import Note, sign_note
 from tests.support.clock import ManualClock
 from tests.support.flows import (
     ZOE,
@@ -27,6 +29,7 @@ from tests.support.flows import (
     opened,
     tabling,
 )
+from tests.support.keys import KNIGHT, LOG
 from tests.support.motions import INTRODUCER, failing_knight, honest_knight
 
 S = GovernanceState
@@ -356,12 +359,13 @@ async def test_the_knight_is_asked_about_every_change_of_state(clock: ManualCloc
 
 async def test_a_signature_below_the_statement_is_kept_to_the_letter() -> None:
     def signing(request: WitnessRequest) -> WitnessStatement:
-        return WitnessStatement(honest_knight(request).text + "signed: ♞\n")
+        return WitnessStatement(sign_note(honest_knight(request).text, [LOG]))
 
     async with opened() as flow:
         motion = await flow.introduce()
         flow.knight.then(signing)
         await flow.reach(S.ACKNOWLEDGED, motion)
         [first, *_] = [e for e in await flow.events(motion) if isinstance(e, TransitionWitnessed)]
-        assert first.statement.endswith("\nsigned: ♞\n")
+        by = [signature.name for signature in Note.parse(first.statement).signatures]
+        assert by == [LOG.name, KNIGHT.name]
         assert check_chain(await flow.stored(motion)) == 7
