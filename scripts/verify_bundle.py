@@ -560,6 +560,8 @@ def check_adoptions(bundle: Bundle, report: Report) -> Adoptions:
             require(role in adopted, f"there is no {plain(role)!r} to have a key")
             before = adopted[role][-1][1] if adopted[role] else None
             require(role == "knight" or not before, "the log's key is replaced, which cannot be")
+            others = [other.public for r in adopted if r != role for _, other in adopted[r]]
+            require(key.public not in others, "one key serves as the Knight's and as the log's")
             note = Note.parse(member(event.said, "statement", str))
             at = member(event.said, "timestamp", str)
             previous = before.text if before else None
@@ -760,11 +762,14 @@ def readable(path: str) -> str:
 
 
 def public_key(text: str) -> Key:
-    """Return the key of an argument."""
+    """Return the key of an argument, or of the file that it names with @."""
     try:
+        if text.startswith("@"):
+            text = Path(text[1:]).read_text(encoding="utf-8").strip()
         return Key.parse(text)
-    except Problem as problem:
-        raise argparse.ArgumentTypeError(f"{plain(text)!r}: {problem}") from problem
+    except (OSError, UnicodeDecodeError, Problem) as problem:
+        form = "write the key as name+id+base64, one line, as its owner published it, or @FILE"
+        raise argparse.ArgumentTypeError(f"{plain(text)!r}: {problem}; {form}") from problem
 
 
 def main(given: Sequence[str] | None = None) -> int:

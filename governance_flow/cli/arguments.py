@@ -79,8 +79,12 @@ def time_value(option: str, value: str) -> datetime:
 
 
 def read_note(path: Path) -> str:
-    """Return the text of a signed note that stands in a file."""
-    return text_value("the checkpoint", f"@{path}")
+    """Return the text of a signed note that stands in a file.
+
+    Line ends that a mail program has changed are put right: the signature decides about the rest.
+    """
+    text = text_value("the checkpoint", f"@{path}").replace("\r\n", "\n")
+    return text.strip("\n") + "\n"
 
 
 def read_key(option: str, value: str | None) -> Ed25519Verifier | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import typer
 
 from governance_flow.application.audit.key_history import KeyHistory
+from governance_flow.application.audit.words import counted
 from governance_flow.application.services.log_proofs import opened as opened_checkpoint
 from governance_flow.application.times import from_us
 from governance_flow.cli.arguments import LogKeyOption, read_key, read_note
@@ -53,8 +54,11 @@ def checkpoint(place: Place, *, output: OutputOption = None, as_json: JsonOption
     elif output is None:
         sys.stdout.write(latest.checkpoint.note)
     else:
+        note = latest.checkpoint.note.encode()
+        if output.is_file() and output.read_bytes() != note:
+            raise Failed(f"{output} holds something else already: keep that, and name another file")
         with appearing(output) as file:
-            file.write(latest.checkpoint.note.encode())
+            file.write(note)
         say(f"wrote a checkpoint of {latest.checkpoint.size - 1:,} events to {output}")
 
 
@@ -93,7 +97,10 @@ def prove(
 def consistency(
     place: Place,
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="A checkpoint's file, or the size of one.")
+        str,
+        typer.Argument(
+            metavar="OLD", help="A checkpoint's file, or the size of one (its second line)."
+        ),
     ],
     new: Annotated[
         str | None,
@@ -131,8 +138,9 @@ def consistency(
         )
         return
     results().print(
-        f"Consistent: the log of {second.size:,} leaves begins with the log of {first.size:,}, "
-        "leaf by leaf."
+        f"Consistent: the log of {counted(second.size - 1, 'event')} begins with the log of "
+        f"{counted(first.size - 1, 'event')}. This compares two promises; whether the events still "
+        "keep them, audit verify says."
     )
 
 

@@ -75,7 +75,10 @@ def verification_view(report: AuditReport) -> Group:
     else:
         found = "1 fault" if report.fault_count == 1 else f"{report.fault_count:,} faults"
         lines.append(Text.assemble((f"Faulty: {found}", "bold red"), f" in {walked}"))
-        lines += [indented(Text(plain(str(fault)), style="red")) for fault in report.faults]
+        lines += [
+            indented(Text(plain(f"[{fault.check}] {fault}"), style="red"))
+            for fault in report.faults
+        ]
         if report.fault_count > len(report.faults):
             lines.append(Text(f"  … and {report.fault_count - len(report.faults):,} more"))
     lines += [indented(Text(f"note: {plain(note)}", style="yellow")) for note in report.notes]

@@ -32,6 +32,7 @@ LEASES_LOOKED_AT = 1000
 
 async def drive(flow: Flow, *, quiet: bool) -> None:
     """Work until nothing can be done now; raises what goes wrong with the store."""
+    await flow.keys.check()
     await _tell_of_leases(flow)
     working = asyncio.create_task(flow.worker.run_until_idle())
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from governance_flow.application.audit.key_history import Adoption, KeyHistory
 from governance_flow.application.times import from_us
@@ -54,18 +54,12 @@ def show(place: Place, *, as_json: JsonOption = False) -> None:
     if not history.adoptions:
         results().print("No key was adopted yet: nothing was ever signed in this store.")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("ROLE", "SINCE POSITION", "ADOPTED", "PUBLIC KEY"):
-        table.add_column(heading, no_wrap=True, overflow="fold")
     for adoption in history.adoptions:
         row = adoption.row
-        table.add_row(
-            adoption.role.value,
-            f"{row.position:,}",
-            clock_time(from_us(row.committed_at_us)),
-            plain(adoption.key.vkey),
-        )
-    results().print(table)
+        since = clock_time(from_us(row.committed_at_us))
+        results().print(f"{adoption.role}, since position {row.position:,} ({since} UTC)")
+        # Whole, in a line of its own: it is there to be copied.
+        sys.stdout.write(f"  {plain(adoption.key.vkey)}\n")
 
 
 def rotate(
@@ -95,8 +89,11 @@ def rotate(
         return await flow.keys.rotate(KeyRole.KNIGHT, actor, str(to) if to else None)
 
     vkey = opened(place, replace)
-    say("the Knight's key was replaced; the new public key is:")
-    results().print(plain(vkey))
+    say(
+        "the Knight's key was replaced; copy its file to every other worker's machine, and give "
+        "auditors the new public key:"
+    )
+    sys.stdout.write(f"{plain(vkey)}\n")
 
 
 async def _history(flow: Flow) -> KeyHistory:

@@ -15,6 +15,7 @@ from governance_flow.cli.progress import progress
 from governance_flow.cli.rendering import headed, motions_table, status_view
 from governance_flow.cli.stopping import Stopping
 from governance_flow.cli.terminal import plain, results, say
+from governance_flow.domain.keys import KeyRole
 
 if TYPE_CHECKING:
     from governance_flow.bootstrap import Flow
@@ -66,6 +67,8 @@ def worker(
             flow.worker.stop()
             say(f"stopping: work in hand may take {drain_seconds:g} s more; once more ends it now")
 
+        # A worker that goes on can leave the checkpoints to another one, which has the log's key.
+        await flow.keys.check(KeyRole if until_idle else (KeyRole.KNIGHT,))
         with Stopping(stop) as stopping:
             say(f"working on {place.shown}; Ctrl-C to stop")
             await (flow.worker.run_until_idle() if until_idle else flow.worker.run())

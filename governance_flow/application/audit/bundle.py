@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from governance_flow.application.audit.key_history import KeyHistory
+from governance_flow.application.audit.leaves import leaf_hash_of
 from governance_flow.application.audit.pages import rows_of_stream
 from governance_flow.domain.errors import CorruptStream, LogInconsistent, NotInLog, UnknownMotion
 from governance_flow.domain.events import PIPELINE_ID
 from governance_flow.domain.keys import KeyRole
 from governance_flow.transparency.errors import TransparencyError
+from governance_flow.transparency.merkle import verify_inclusion
 from governance_flow.transparency.notes import Note
 from governance_flow.transparency.proofs import LogProof
 
@@ -106,10 +108,24 @@ class Bundler:
                 f"the audit log is damaged, and proves nothing: {error}; governance-flow audit "
                 "verify says more"
             ) from error
+        for row, proof in zip(rows, proofs, strict=True):
+            _require_proved(row, proof, checkpoint)
         return {
             index: str(LogProof(index, tuple(proof), note))
             for index, proof in zip(indexes, proofs, strict=True)
         }
+
+
+def _require_proved(row: StoredRow, proof: Sequence[bytes], checkpoint: SignedCheckpoint) -> None:
+    """Refuse to hand out what nobody could verify."""
+    try:
+        verify_inclusion(leaf_hash_of(row), row.position, checkpoint.size, proof, checkpoint.root)
+    except TransparencyError as error:
+        raise LogInconsistent(
+            f"the event at position {row.position} is not the one that was promised, or its entry "
+            "in the audit log was changed; governance-flow audit verify says more",
+            position=row.position,
+        ) from error
 
 
 def _event(row: StoredRow, proof: str) -> dict[str, Any]:

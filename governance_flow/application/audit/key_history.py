@@ -58,7 +58,7 @@ class KeyHistory:
         previous = self.at(event.role, row.position)
         try:
             key = Ed25519Verifier.parse(event.key)
-            problem = _problem(event, key, previous)
+            problem = self._shared(event.role, key) or _problem(event, key, previous)
             if problem is None:
                 self.adoptions.append(Adoption(event.role, key, row))
                 return
@@ -75,6 +75,12 @@ class KeyHistory:
             if adoption.role is role:
                 found = adoption.key
         return found
+
+    def _shared(self, role: KeyRole, key: Ed25519Verifier) -> str | None:
+        for adoption in self.adoptions:
+            if adoption.role is not role and adoption.key.public_key == key.public_key:
+                return f"it is the key of the {adoption.role}: whoever has it can forge both"
+        return None
 
     def _refuse(self, row: StoredRow, message: str) -> None:
         self.faults.append(Fault(Check.KEYS, message, row.position, row.stream_id, row.version))

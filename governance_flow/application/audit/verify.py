@@ -28,6 +28,7 @@ from governance_flow.domain.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from governance_flow.domain.keys import KeyRole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -146,11 +147,22 @@ class _Run:
         if check is not None:
             self._findings.extend(await check.finish(self._ends.last_position))
             unsigned = self._ends.last_position + 1 - max(1, check.signed_size)
-            if unsigned:
-                self._notes.append(
-                    f"no checkpoint covers the last {counted(unsigned, 'event')} yet: "
-                    "governance-flow audit checkpoint signs one"
-                )
+            if unsigned and not self._findings.count:
+                self._notes.append(self._uncovered(unsigned, check))
+
+    def _uncovered(self, events: int, check: LogCheck) -> str:
+        """Say that nothing was promised about the last events, and whether that is strange."""
+        keys = self._keys.adoptions if self._keys else []
+        since = next((a.row.position for a in keys if a.role is KeyRole.LOG), None)
+        if since is not None and not check.checkpoints:
+            return (
+                f"the log's key is in use since position {since:,}, but no checkpoint is left: "
+                "were they deleted? Compare with one that was kept (--checkpoint)"
+            )
+        return (
+            f"no checkpoint covers the last {counted(events, 'event')} yet: "
+            "governance-flow audit checkpoint signs one"
+        )
 
     async def stand(self, side: ReadModelSide) -> None:
         """Find out where the read model stands, if it can be brought up to the log at all."""

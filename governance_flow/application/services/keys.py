@@ -9,13 +9,19 @@ from governance_flow.application.ports.event_store import HaltSwitch
 from governance_flow.domain.errors import ConcurrencyConflict, KeyUnavailable, Refused
 from governance_flow.domain.events import SYSTEM, KeyAdopted
 from governance_flow.domain.keys import KeyRole, adoption_text
+from governance_flow.transparency.keys import Ed25519Verifier
 from governance_flow.transparency.notes import Note, NoteSignature
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from governance_flow.application.ports.keys import Keyring, SigningKey
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.events import Actor
     from governance_flow.domain.pipeline import Pipeline
+
+TRIAL = b"governance-flow/trial/v1\n"
+"""What is signed to find out whether a key can sign. It is the beginning of nothing that counts."""
 
 ADOPTIONS_MAX = 5
 """How often another process may come first with a key of its own."""
@@ -87,6 +93,7 @@ class Keys:
     ) -> bool:
         """Record that ``key`` takes the place of ``present``; False if that has been replaced."""
         vkey = key.verifier.vkey
+        self._require_own(role, key)
         previous = present.verifier.vkey if present else None
         envelope = self._pipelines.envelope(by)
         text = adoption_text(role, vkey, previous, envelope["timestamp"])
@@ -99,6 +106,24 @@ class Keys:
             return event if pipeline.keys.get(role) == previous else None
 
         return await self._pipelines.record(decide, HaltSwitch.RENEW if present else None)
+
+    def _require_own(self, role: KeyRole, key: SigningKey) -> None:
+        """Refuse the key of another role: whoever has it could forge what both say."""
+        for other, vkey in self._pipelines.known.keys.items():
+            held = Ed25519Verifier.parse(vkey)
+            if other is not role and held.public_key == key.verifier.public_key:
+                raise KeyUnavailable(f"this is the key of the {other}; the {role} needs its own")
+
+    async def check(self, roles: Iterable[KeyRole] = tuple(KeyRole)) -> None:
+        """Make sure that what these roles say can be signed, before there is anything to sign.
+
+        Raises KeyUnavailable. Adopts nothing.
+        """
+        pipeline = await self._pipelines.refresh()
+        for role in roles:
+            key = await self._keyring.key(role, pipeline.keys.get(role))
+            self._require_own(role, key)
+            await key.sign(TRIAL)
 
 
 async def signed(text: str, key: SigningKey) -> str:

@@ -424,3 +424,51 @@ def test_no_command_ever_prints_a_private_key(driven: Cli, tmp_path: Path) -> No
     for line in lines:
         result = driven(*line)
         assert not any(secret in result.stdout + result.stderr for secret in secrets)
+
+
+def test_keys_are_shown_whole_however_narrow_the_terminal(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cli("run", write_motions(tmp_path / "one.jsonl", [motion("A")]))
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = cli("keys", "show").stdout
+    assert all(key["key"] in shown for key in cli.json("keys", "show")["keys"])
+
+
+def test_the_log_s_key_cannot_become_the_knight_s(cli: Cli, tmp_path: Path) -> None:
+    cli("run", write_motions(tmp_path / "one.jsonl", [motion("A")]))
+    key = Path(f"{cli.store.removeprefix('sqlite:///')}.keys") / "log.key"
+    refused = cli("keys", "rotate", "--by", "Eva", "--to", key, code=1)
+    assert "this is the key of the log; the knight needs its own" in refused.stderr
+    assert cli.json("audit", "verify")["passed"]
+
+
+def test_a_kept_checkpoint_is_not_overwritten_by_another(cli: Cli, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    cli("run", write_motions(tmp_path / "one.jsonl", [motion("A")]))
+    cli("audit", "checkpoint", "--output", kept)
+    cli("audit", "checkpoint", "--output", kept)
+    before = kept.read_bytes()
+    cli("introduce", "--title", "B", "--text", "b", "--by", "ada")
+    refused = cli("audit", "checkpoint", "--output", kept, code=1)
+    assert "name another file" in refused.stderr
+    assert kept.read_bytes() == before
+
+
+def test_a_checkpoint_that_came_by_mail_is_taken(cli: Cli, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    cli("run", write_motions(tmp_path / "one.jsonl", [motion("A")]))
+    cli("audit", "checkpoint", "--output", kept)
+    kept.write_bytes(kept.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert cli.json("audit", "verify", "--checkpoint", kept)["passed"]
+
+
+def test_nothing_is_begun_with_a_key_that_cannot_sign(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GOVERNANCE_FLOW_KNIGHT_KEY_FILE", str(tmp_path / "nowhere.key"))
+    path = write_motions(tmp_path / "one.jsonl", [motion("A")])
+    refused = cli("run", path, code=1)
+    assert "there is no file" in refused.stderr
+    assert cli.states() == {"A": "INTRODUCED"}
+    assert cli.json("status")["blocked_motions"] == 0
