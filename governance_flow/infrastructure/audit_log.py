@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from governance_flow.application.ports.audit import LogEnds, StoredRow, StreamCursor
 from governance_flow.application.ports.database import Database, Row, Transaction
@@ -97,6 +98,8 @@ class SqlAuditLog:
 
 def _row(row: Row) -> StoredRow:
     position, stream_id, version, topic, state, committed_at_us = row
+    if type(version) is int and type(state) is bytes and type(committed_at_us) is int:
+        return StoredRow(position, _text(stream_id), version, _text(topic), state, committed_at_us)
     return StoredRow(
         position,
         _text(stream_id),
@@ -112,9 +115,15 @@ def _row(row: Row) -> StoredRow:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode(errors="surrogateescape")
+    if type(value) is bytes:
+        return _decoded(value)
     return value if isinstance(value, str) else ""
+
+
+@lru_cache(maxsize=4096)
+def _decoded(value: bytes) -> str:
+    # The same few come again and again: the topics, and the motions that were at work together.
+    return value.decode(errors="surrogateescape")
 
 
 def _number(value: object) -> int:
