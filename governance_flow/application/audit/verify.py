@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.projection import MotionChange
     from governance_flow.application.ports.transparency_log import LogCheckpoints, LogTree
 
+EVERY_POSITION = 2**63 - 1
+
 LISTED_AT_ONCE = 200
 """How many motions are looked for on the workers' lists at a time."""
 
@@ -96,6 +98,9 @@ class Auditor:
         await run.positions(check)
         if self._read_model is not None:
             await run.stand(self._read_model)
+            # Motions are followed as far as the read model stands, which may be further than the
+            # log was when it was looked at first.
+            run.know(await KeyHistory.read(self._log, self._mapper, up_to_position=EVERY_POSITION))
         await run.streams(self._read_model, self._lists)
         return run.report()
 
@@ -131,6 +136,10 @@ class _Run:
         self._keys = keys
         self._findings.extend(keys.faults)
         self._findings.extend(expected.differing(keys))
+
+    def know(self, keys: KeyHistory) -> None:
+        """Take the keys that were adopted meanwhile, too."""
+        self._keys = keys
 
     async def positions(self, check: LogCheck | None) -> None:
         """Read the log in its own order, and build its tree anew."""
