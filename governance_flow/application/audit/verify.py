@@ -18,15 +18,12 @@ from governance_flow.application.audit.key_history import KeyHistory
 from governance_flow.application.audit.log_check import LogCheck
 from governance_flow.application.audit.pages import pages_by_position
 from governance_flow.application.audit.positions import PositionCheck
+from governance_flow.application.audit.promises import ENVIRONMENT
 from governance_flow.application.audit.walk import StreamWalk
 from governance_flow.application.audit.words import counted
 from governance_flow.domain.errors import (
     GovernanceFlowError,
-    StoreBusy,
-    StoreFull,
-    StoreLocked,
     StoreReadOnly,
-    StoreUnavailable,
 )
 from governance_flow.domain.keys import KeyRole
 
@@ -48,9 +45,6 @@ EVERY_POSITION = 2**63 - 1
 
 LISTED_AT_ONCE = 200
 """How many motions are looked for on the workers' lists at a time."""
-
-_ENVIRONMENT = (StoreBusy, StoreFull, StoreLocked, StoreUnavailable)
-"""What is wrong with the store's surroundings, and no fault of what it holds."""
 
 
 class Auditor:
@@ -180,7 +174,7 @@ class _Run:
             return
         try:
             self._standing = await side.stand(self._ends.head)
-        except _ENVIRONMENT:
+        except ENVIRONMENT:
             raise
         except StoreReadOnly as error:
             self._notes.append(f"the read model was not compared: {error}")
@@ -235,7 +229,7 @@ class _Run:
         try:
             async for difference in side.check.verify(standing.snapshot, replay):
                 self._differs(difference)
-        except _ENVIRONMENT:
+        except ENVIRONMENT:
             raise
         except Exception as error:
             if self._walk_failed:
@@ -286,7 +280,7 @@ class _Run:
         try:
             for fault in await lists.lost(waiting):
                 self._later.add(fault)
-        except _ENVIRONMENT:
+        except ENVIRONMENT:
             raise
         except Exception as error:  # noqa: BLE001 - a table that is gone, for instance
             self._lists_failed = True
