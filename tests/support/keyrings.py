@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -56,9 +56,11 @@ class ToldKeyring:
             raise KeyUnavailable(f"the {role}'s key is at the bottom of the sea; dive for it")
         return _ToldKey(self, await self.inner.key(role, adopted))
 
-    async def successor(self, role: KeyRole, given: str | None = None) -> SigningKey:
+    async def successor(
+        self, role: KeyRole, given: str | None = None, taken: Collection[str] = ()
+    ) -> SigningKey:
         """Return the key that is to follow."""
-        return await self.inner.successor(role, given)
+        return await self.inner.successor(role, given, taken)
 
 
 @dataclass

@@ -10,6 +10,11 @@ KNIGHT = Ed25519Signer(f"governance-flow.local/{KeyRole.KNIGHT}/test", bytes(ran
 LOG = Ed25519Signer(f"governance-flow.local/{KeyRole.LOG}/test", bytes(range(32, 64)))
 
 
+def secret_of(private_key: str) -> str:
+    """Return the part of a private key that nobody may see; it may contain the separator."""
+    return private_key.split("+", 4)[4]
+
+
 def fixed_keyring() -> Keyring:
     """Return a keyring with these keys; it touches no file."""
     return build_keyring(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from governance_flow.domain.keys import KeyRole
@@ -35,12 +36,15 @@ class Keyring(Protocol):
         """
         ...
 
-    async def successor(self, role: KeyRole, given: str | None = None) -> SigningKey:
+    async def successor(
+        self, role: KeyRole, given: str | None = None, taken: Collection[str] = ()
+    ) -> SigningKey:
         """Return the key that is to follow the present one, kept beside it until it is adopted.
 
-        ``given`` is a file with a private key; without it one is created. Called again before it
-        was adopted, it returns the same. Raises KeyUnavailable as ``key``, and for a role whose
-        present key comes from the environment or a command: it is replaced where it comes from.
+        ``given`` is a file with a private key, not one of ``taken``, the verifier keys of other
+        roles; without it one is created. Called again before it was adopted, it returns the same.
+        Raises KeyUnavailable as ``key``, and for a role whose present key comes from the
+        environment or a command: it is replaced where it comes from.
         """
         ...
 

@@ -80,7 +80,8 @@ class Keys:
                 "begin a new store if it was stolen"
             )
         present = await self.signing(role)
-        key = await self._keyring.successor(role, given)
+        others = [vkey for other, vkey in self._pipelines.known.keys.items() if other is not role]
+        key = await self._keyring.successor(role, given, others)
         if not await self._adopt(role, key, present, by):
             raise ConcurrencyConflict(f"another process replaced the key of the {role}; look again")
         vkey = key.verifier.vkey

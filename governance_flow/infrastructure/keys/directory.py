@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,9 +51,9 @@ class KeyDirectory:
         """Return the key in the file; a new one only if the store has not adopted any."""
         return await asyncio.to_thread(self._key, adopted)
 
-    async def successor(self, given: Path | None) -> LocalKey:
+    async def successor(self, given: Path | None, taken: Collection[str]) -> LocalKey:
         """Return the pending successor, else keep a copy of ``given`` or a new key as it."""
-        return await asyncio.to_thread(self._successor, given)
+        return await asyncio.to_thread(self._successor, given, taken)
 
     @cached_property
     def _path(self) -> Path:
@@ -118,7 +119,7 @@ class KeyDirectory:
         except OSError as error:
             raise not_writable(self.role, self._path, error) from error
 
-    def _successor(self, given: Path | None) -> LocalKey:
+    def _successor(self, given: Path | None, taken: Collection[str]) -> LocalKey:
         check_directory(self.role, self.directory)
         wanted = None if given is None else read_given(self.role, given)
         # First without the lock, whose folder may not be there.
@@ -128,7 +129,7 @@ class KeyDirectory:
                 present = self._present()
                 pending = read_signer(self.role, self._next_path)
                 if wanted is not None:
-                    self._check_wanted(wanted, present, pending)
+                    self._check_wanted(wanted, present, pending, taken)
                 if pending is None:
                     pending = wanted or new_signer(self.role, self.random, present)
                     create_signer(self._next_path, pending)
@@ -137,7 +138,11 @@ class KeyDirectory:
             raise not_writable(self.role, self._next_path, error) from error
 
     def _check_wanted(
-        self, wanted: Ed25519Signer, present: Ed25519Signer, pending: Ed25519Signer | None
+        self,
+        wanted: Ed25519Signer,
+        present: Ed25519Signer,
+        pending: Ed25519Signer | None,
+        taken: Collection[str],
     ) -> None:
         if pending is not None and pending.vkey != wanted.vkey:
             raise unavailable(
@@ -146,7 +151,7 @@ class KeyDirectory:
                 "finish that, or, if the store has not adopted it, remove that file",
                 found=pending.vkey,
             )
-        if refusal := refusal_to_follow(self.role, present, wanted):
+        if refusal := refusal_to_follow(self.role, present, wanted, taken):
             raise refusal
 
     def _present(self) -> Ed25519Signer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -76,7 +76,7 @@ class Given:
             raise another_key(self.role, str(adopted), found, f"in {self.variable}", remedy)
         return key
 
-    async def successor(self, _given: Path | None) -> NoReturn:
+    async def successor(self, _given: Path | None, _taken: Collection[str]) -> NoReturn:
         """Refuse, with KeyUnavailable: nothing here could put another key in its place."""
         raise unavailable(
             self.role,
@@ -137,7 +137,7 @@ class Misgiven:
         """Raise KeyUnavailable."""
         raise self._refusal()
 
-    async def successor(self, _given: Path | None) -> NoReturn:
+    async def successor(self, _given: Path | None, _taken: Collection[str]) -> NoReturn:
         """Raise KeyUnavailable."""
         raise self._refusal()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from governance_flow.application.ports.keys import Keyring, SigningKey
@@ -55,9 +55,11 @@ class CachingKeyring:
             self._loaded[role] = (key.verifier.vkey, key)
             return key
 
-    async def successor(self, role: KeyRole, given: str | None = None) -> SigningKey:
+    async def successor(
+        self, role: KeyRole, given: str | None = None, taken: Collection[str] = ()
+    ) -> SigningKey:
         """Return the key that is to follow the present one. Raises KeyUnavailable."""
-        return await self._sources[role].successor(None if given is None else Path(given))
+        return await self._sources[role].successor(None if given is None else Path(given), taken)
 
     def _cached(self, role: KeyRole, adopted: str | None) -> SigningKey | None:
         vkey, key = self._loaded.get(role, (None, None))

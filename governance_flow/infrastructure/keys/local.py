@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from governance_flow.domain.errors import KeyUnavailable
@@ -67,9 +67,14 @@ def new_signer(
 
 
 def refusal_to_follow(
-    role: KeyRole, present: Ed25519Signer, given: Ed25519Signer
+    role: KeyRole, present: Ed25519Signer, given: Ed25519Signer, taken: Collection[str]
 ) -> KeyUnavailable | None:
-    """Return the error if ``given`` cannot take over from the present key."""
+    """Return the error if ``given`` cannot take over from the present key.
+
+    ``taken`` are the verifier keys of other roles: whoever has one could forge what both say.
+    """
+    if any(Ed25519Verifier.parse(vkey).public_key == given.verifier.public_key for vkey in taken):
+        return unavailable(role, f"{given.vkey} is the key of another role", "give one of its own")
     if given.verifier.public_key == present.verifier.public_key:
         return unavailable(role, f"{given.vkey} is the present key", "give another one")
     if role is KeyRole.LOG and given.name != present.name:

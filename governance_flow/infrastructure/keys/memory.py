@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class MemoryKeys:
             )
         return LocalKey(self._present)
 
-    async def successor(self, given: Path | None) -> LocalKey:
+    async def successor(self, given: Path | None, taken: Collection[str]) -> LocalKey:
         """Return the pending successor, else ``given`` or a new key as it."""
         present = self._present
         if present is None:
@@ -59,7 +60,7 @@ class MemoryKeys:
                     "finish that first",
                     found=self._pending.vkey,
                 )
-            if refusal := refusal_to_follow(self.role, present, wanted):
+            if refusal := refusal_to_follow(self.role, present, wanted, taken):
                 raise refusal
             self._pending = wanted
         self._pending = self._pending or new_signer(self.role, self.random, present)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,9 @@ class KeySource(Protocol):
         """Return the key: the ``adopted`` one, or without one what there is, or a new one."""
         ...
 
-    async def successor(self, given: Path | None, /) -> SigningKey:
-        """Return the key that is to follow: the pending one, else a copy of ``given``, or new."""
+    async def successor(self, given: Path | None, taken: Collection[str], /) -> SigningKey:
+        """Return the key that is to follow: the pending one, else a copy of ``given``, or new.
+
+        One of ``taken``, the verifier keys of other roles, is refused before it is kept.
+        """
         ...

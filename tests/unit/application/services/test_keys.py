@@ -33,6 +33,7 @@ from governance_flow.transparency.notes import Note, open_note
 from tests.support.clock import ManualClock
 from tests.support.flows import ZOE, PlayedFlow, cast, failing, opened, tabling
 from tests.support.keyrings import ToldKeyring, folder_keyring, meeting, memory_keyring
+from tests.support.keys import secret_of
 from tests.support.motions import INTRODUCER, person
 
 S = GovernanceState
@@ -350,9 +351,9 @@ async def test_of_two_rotations_at_once_one_wins_and_the_other_is_told(
             original = told.successor
 
             async def successor(
-                role: KeyRole, given: str | None = None, *, o: Any = original
+                role: KeyRole, given: str | None = None, taken: Any = (), *, o: Any = original
             ) -> Any:
-                key = await o(role, given)
+                key = await o(role, given, taken)
                 await both_here()
                 return key
 
@@ -407,7 +408,7 @@ async def test_no_private_key_shows_in_events_errors_logs_or_representations(
         signer = Ed25519Signer.parse(secret)
         seed = signer._key.private_bytes_raw()
         spellings = (
-            secret.rsplit("+", 1)[1],
+            secret_of(secret),
             seed.hex(),
             b64encode(seed).decode(),
             repr(seed)[2:-1],

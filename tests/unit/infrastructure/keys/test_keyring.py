@@ -14,6 +14,7 @@ import structlog
 from governance_flow.application.ports.keys import Keyring
 from governance_flow.domain.errors import KeyUnavailable
 from governance_flow.infrastructure.keys.keyring import build_keyring
+from tests.support.keys import secret_of
 from tests.unit.infrastructure.keys.samples import (
     KNIGHT,
     LOG,
@@ -94,11 +95,6 @@ async def test_a_store_in_memory_does_not_get_a_new_key_either() -> None:
 
 
 # -- Nothing gives a private key away ----------------------------------------------------------
-
-
-def secret_of(private_key: str) -> str:
-    """Return the part of a private key that nobody may see."""
-    return private_key.split("+", 4)[4]
 
 
 def frames(error: BaseException | None) -> Iterator[str]:
