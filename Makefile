@@ -97,12 +97,13 @@ format: $(STAMP) ## Format the code and apply the fixes that are safe
 lock: $(STAMP) ## Resolve the dependencies anew and pin them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
-		--python-version 3.11 --output-file requirements.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
-		--python-version 3.11 --constraint requirements.txt --group dev \
+		--python-version 3.11 --group dev --extra postgres \
 		--output-file requirements-dev.txt pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
-		--python-version 3.11 --constraint requirements-dev.txt --extra bench-peers \
+		--python-version 3.11 --constraint requirements-dev.txt --extra postgres \
+		--output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-emit-index-url --no-emit-find-links --no-header \
+		--python-version 3.11 --constraint requirements-dev.txt --extra postgres --extra bench-peers \
 		--output-file requirements-peers.txt pyproject.toml
 
 .PHONY: clean
