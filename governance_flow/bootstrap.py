@@ -26,6 +26,7 @@ from governance_flow.application.services.breaker import Breaker
 from governance_flow.application.services.checkpointing import Checkpointing
 from governance_flow.application.services.completions import Completions
 from governance_flow.application.services.external import ExternalAssignments
+from governance_flow.application.services.fetching import FetchDesk
 from governance_flow.application.services.flow_orchestrator_service import (
     FlowOrchestratorService,
 )
@@ -92,6 +93,7 @@ class Flow:
     orchestrator: FlowOrchestratorService
     worker: Worker
     external: ExternalAssignments
+    desk: FetchDesk
     store: EventStore
     database: Database
     mapper: EventMapper
@@ -263,6 +265,12 @@ class _Wiring:
             new_id=self.new_id,
         )
 
+    @cached_property
+    def external(self) -> ExternalAssignments:
+        return ExternalAssignments(
+            assignments=self.assignments, motions=self.motions, pipelines=self.pipelines
+        )
+
     # -- What follows the events ---------------------------------------------------------------
 
     @cached_property
@@ -363,13 +371,8 @@ class _Wiring:
             configuration=self.configuration,
             orchestrator=self.orchestrator,
             worker=worker,
-            external=ExternalAssignments(
-                store=store,
-                assignments=self.assignments,
-                follower=self.runner,
-                motions=self.motions,
-                pipelines=self.pipelines,
-            ),
+            external=self.external,
+            desk=FetchDesk(self.external, self.assignments, self.configuration.worker.poll_seconds),
             store=store,
             database=self.database,
             mapper=mapper,

@@ -81,6 +81,7 @@ AUTHENTICATED = {
     "system": "the program itself",
     "service": "so says the service",
     "asserted": "a name given, not proven",
+    "token": "held an access token in this name",
 }
 
 # -- Faults: what is wrong, where, and what that means ---------------------------------------------

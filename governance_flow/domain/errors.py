@@ -9,7 +9,8 @@
     │   ├── NotInState               the motion is in another state than the caller said
     │   ├── NotRoutable              terminal, blocked, waiting, or the pipeline is halted
     │   ├── CompletionRefused        stale routing, foreign lease, wrong branch
-    │   └── NotAllowed               the person may not do this
+    │   ├── NotAllowed               the person may not do this
+    │   └── VersionMoved             the motion is at another version than the caller saw
     ├── ViolationRefused             refused, and witnessed as a violation
     ├── WitnessFailed                the Knight did not produce a valid statement
     ├── KeyUnavailable               a private key is not here, is another, or is open to others
@@ -87,6 +88,10 @@ class CompletionRefused(Refused):
 
 class NotAllowed(Refused):
     """This person may not take this decision on this motion."""
+
+
+class VersionMoved(Refused):
+    """The motion is at another version than the decision was made about."""
 
 
 class ViolationRefused(GovernanceFlowError):

@@ -188,7 +188,9 @@ class FlowOrchestratorProtocol(Protocol):
     """Everything that can be asked of the orchestrator.
 
     Every method may raise StoreError; those that name a motion raise UnknownMotion, and
-    ``InvalidInput`` for malformed arguments.
+    ``InvalidInput`` for malformed arguments. Who acts is an Actor whose identity the caller has
+    established, or a bare name, which then counts as asserted. With ``if_version``, a decision is
+    taken only about the motion at that version; VersionMoved is raised if it is at another.
     """
 
     async def introduce_motion(
@@ -196,7 +198,7 @@ class FlowOrchestratorProtocol(Protocol):
         *,
         title: str,
         text: str,
-        introduced_by: str,
+        introduced_by: str | Actor,
         motion_id: UUID | None = None,
         reference: str | None = None,
         ballots: Mapping[str, str] | None = None,
@@ -212,17 +214,23 @@ class FlowOrchestratorProtocol(Protocol):
     async def amend_motion(
         self,
         motion_id: UUID,
-        by: str,
+        by: str | Actor,
         *,
         title: str | None = None,
         text: str | None = None,
         ballots: Mapping[str, str] | None = None,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Give a motion a new version; ballots cast before are void. Only its introducer may."""
         ...
 
     async def withdraw_motion(
-        self, motion_id: UUID, by: str, reason: str = ""
+        self,
+        motion_id: UUID,
+        by: str | Actor,
+        reason: str = "",
+        *,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Withdraw a motion. Only its introducer may, before it is ratified."""
         ...
@@ -238,8 +246,12 @@ class FlowOrchestratorProtocol(Protocol):
         """
         ...
 
-    async def handle_completion(self, motion_id: UUID, result: BranchResult) -> CompletionOutcome:
+    async def handle_completion(
+        self, motion_id: UUID, result: BranchResult, *, actor: Actor | None = None
+    ) -> CompletionOutcome:
         """Record what a branch reports, and do what follows from it, in one append.
+
+        ``actor`` is who reports, if the caller has established that; else the result says.
 
         Raises CompletionRefused for a routing that is not open or a foreign lease, and
         ViolationRefused for a forbidden act by somebody who does not hold the assignment.
@@ -267,20 +279,28 @@ class FlowOrchestratorProtocol(Protocol):
         ...
 
     async def resolve_escalation(
-        self, motion_id: UUID, resolved_by: str, decision: Resolution | str, notes: str = ""
+        self,
+        motion_id: UUID,
+        resolved_by: str | Actor,
+        decision: Resolution | str,
+        notes: str = "",
+        *,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Let a named person decide about a blocked motion: retry, return or review."""
         ...
 
-    async def retry_motion(self, motion_id: UUID, by: str) -> MotionPipelineState:
+    async def retry_motion(
+        self, motion_id: UUID, by: str | Actor, *, if_version: int | None = None
+    ) -> MotionPipelineState:
         """Try a blocked motion again, or take up a tabled one."""
         ...
 
-    async def halt_pipeline(self, by: str, reason: str) -> None:
+    async def halt_pipeline(self, by: str | Actor, reason: str) -> None:
         """Stop every state change and routing; completions are still recorded."""
         ...
 
-    async def resume_pipeline(self, by: str, reason: str) -> None:
+    async def resume_pipeline(self, by: str | Actor, reason: str) -> None:
         """Let the pipeline go on exactly where it stood."""
         ...
 

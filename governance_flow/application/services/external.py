@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.ports.assignments import AssignmentStore
-    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment
-    from governance_flow.application.ports.projection import Follower
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
 
@@ -38,15 +36,11 @@ class ExternalAssignments:
     def __init__(
         self,
         *,
-        store: EventStore,
         assignments: AssignmentStore,
-        follower: Follower,
         motions: Motions,
         pipelines: Pipelines,
     ) -> None:
-        self._store = store
         self._assignments = assignments
-        self._follower = follower
         self._motions = motions
         self._pipelines = pipelines
 
@@ -66,7 +60,6 @@ class ExternalAssignments:
             msg = f"between 1 and {MAX_CLAIM} assignments can be claimed at once, not {limit}"
             raise InvalidInput(msg, field="limit")
         _require_lease(lease_seconds)
-        await self._follower.catch_up((await self._store.head()).position)
         pipeline = await self._pipelines.refresh()
         if pipeline.halt is not None:
             return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from governance_flow.application.correlation import correlation
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.completions import Completions, reporter
 from governance_flow.application.services.introductions import (
@@ -29,6 +30,7 @@ from governance_flow.domain.errors import (
     NotInState,
     NotRoutable,
     Refused,
+    VersionMoved,
 )
 from governance_flow.domain.escalation import Resolution
 from governance_flow.domain.events import (
@@ -101,7 +103,7 @@ class FlowOrchestratorService:
         *,
         title: str,
         text: str,
-        introduced_by: str,
+        introduced_by: str | Actor,
         motion_id: UUID | None = None,
         reference: str | None = None,
         ballots: Mapping[str, str] | None = None,
@@ -125,7 +127,7 @@ class FlowOrchestratorService:
         *,
         title: str,
         text: str,
-        introduced_by: str,
+        introduced_by: str | Actor,
         reference: str | None,
         ballots: Mapping[str, str] | None,
         metadata: Mapping[str, Any],
@@ -141,7 +143,7 @@ class FlowOrchestratorService:
         event_id = self._new_id()
         introduced = MotionIntroduced(
             event_id=event_id,
-            correlation_id=event_id,
+            correlation_id=correlation.get() or event_id,
             actor=person,
             timestamp=self._clock.now(),
             title=text_field("title", title, max_characters=MAX_TITLE_CHARACTERS),
@@ -179,11 +181,12 @@ class FlowOrchestratorService:
     async def amend_motion(
         self,
         motion_id: UUID,
-        by: str,
+        by: str | Actor,
         *,
         title: str | None = None,
         text: str | None = None,
         ballots: Mapping[str, str] | None = None,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Give a motion a new version; ballots cast before are void."""
         if title is None and text is None:
@@ -201,10 +204,15 @@ class FlowOrchestratorService:
             require_size("motion", amended.model_dump(mode="json"), limit)
             return Decision(record=(amended,), follow_up=nothing)
 
-        return await self._decided_by(named("by", by), motion_id, decide)
+        return await self._decided_by(named("by", by), motion_id, decide, if_version)
 
     async def withdraw_motion(
-        self, motion_id: UUID, by: str, reason: str = ""
+        self,
+        motion_id: UUID,
+        by: str | Actor,
+        reason: str = "",
+        *,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Withdraw a motion; an open routing is superseded."""
         note_field("reason", reason)
@@ -214,7 +222,7 @@ class FlowOrchestratorService:
             _require_running(ctx)
             return Decision(follow_up=lambda _motion, _ctx: (proposed,))
 
-        return await self._decided_by(named("by", by), motion_id, decide)
+        return await self._decided_by(named("by", by), motion_id, decide, if_version)
 
     # -- The pipeline moves --------------------------------------------------------------------
 
@@ -253,14 +261,22 @@ class FlowOrchestratorService:
         rules = self._pipelines.rules(motion.routing.configuration)
         return assignment_of(motion, motion.routing, rules)
 
-    async def handle_completion(self, motion_id: UUID, result: BranchResult) -> CompletionOutcome:
+    async def handle_completion(
+        self, motion_id: UUID, result: BranchResult, *, actor: Actor | None = None
+    ) -> CompletionOutcome:
         """Record what a branch reports, and do what follows, in one append."""
-        return await self._completions.complete(motion_id, result, reporter(result))
+        return await self._completions.complete(motion_id, result, actor or reporter(result))
 
     # -- People decide what waits for them -----------------------------------------------------
 
     async def resolve_escalation(
-        self, motion_id: UUID, resolved_by: str, decision: Resolution | str, notes: str = ""
+        self,
+        motion_id: UUID,
+        resolved_by: str | Actor,
+        decision: Resolution | str,
+        notes: str = "",
+        *,
+        if_version: int | None = None,
     ) -> MotionPipelineState:
         """Let a named person decide about a blocked motion."""
         person = named("resolved_by", resolved_by)
@@ -270,9 +286,11 @@ class FlowOrchestratorService:
         def decide(motion: Motion, ctx: Context) -> Decision:
             return Decision(record=(resolve(motion, ctx, chosen, notes),))
 
-        return await self._decided_by(person, motion_id, decide)
+        return await self._decided_by(person, motion_id, decide, if_version)
 
-    async def retry_motion(self, motion_id: UUID, by: str) -> MotionPipelineState:
+    async def retry_motion(
+        self, motion_id: UUID, by: str | Actor, *, if_version: int | None = None
+    ) -> MotionPipelineState:
         """Try a blocked motion again, or take up a tabled one."""
 
         def decide(motion: Motion, ctx: Context) -> Decision:
@@ -280,9 +298,9 @@ class FlowOrchestratorService:
             decision = Resolution.TAKE_UP if tabled else Resolution.RETRY
             return Decision(record=(resolve(motion, ctx, decision, ""),))
 
-        return await self._decided_by(named("by", by), motion_id, decide)
+        return await self._decided_by(named("by", by), motion_id, decide, if_version)
 
-    async def halt_pipeline(self, by: str, reason: str) -> None:
+    async def halt_pipeline(self, by: str | Actor, reason: str) -> None:
         """Stop every state change and routing; raises Refused if that is so already."""
         if not await self._pipelines.halt(named("by", by), _reason(reason)):
             halt = self._pipelines.known.halt
@@ -290,14 +308,23 @@ class FlowOrchestratorService:
             msg = f"the pipeline is halted already{since}"
             raise Refused(msg)
 
-    async def resume_pipeline(self, by: str, reason: str) -> None:
+    async def resume_pipeline(self, by: str | Actor, reason: str) -> None:
         """Let the pipeline go on; raises Refused if it is not halted."""
         await self._pipelines.resume(named("by", by), _reason(reason))
 
     async def _decided_by(
-        self, person: Actor, motion_id: UUID, decide: Decide
+        self, person: Actor, motion_id: UUID, decide: Decide, if_version: int | None = None
     ) -> MotionPipelineState:
-        done = await self._commands.execute(motion_id, decide, actor=person, fresh=True)
+        def decide_unmoved(motion: Motion, ctx: Context) -> Decision | None:
+            if if_version not in (None, motion.version):
+                msg = (
+                    f"motion {motion_id} has moved on: it is at version {motion.version}, "
+                    f"not {if_version}; look at it again and decide anew"
+                )
+                raise VersionMoved(msg, motion_id=motion_id, version=motion.version)
+            return decide(motion, ctx)
+
+        done = await self._commands.execute(motion_id, decide_unmoved, actor=person, fresh=True)
         await self._breaker.watch(done.events)
         return self._status.shown(done.loaded.motion)
 
@@ -328,8 +355,14 @@ class FlowOrchestratorService:
         )
 
 
-def named(field: str, name: str) -> Actor:
-    """Return the actor for a name that somebody gave without proof; raises InvalidInput."""
+def named(field: str, name: str | Actor) -> Actor:
+    """Return who acts; a bare name is one that somebody gave without proof.
+
+    Raises InvalidInput.
+    """
+    if isinstance(name, Actor):
+        text_field(field, name.id, max_characters=MAX_NAME_CHARACTERS)
+        return name
     name = text_field(field, name, max_characters=MAX_NAME_CHARACTERS)
     return Actor(id=name, authenticated_by=Authentication.ASSERTED)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import structlog
 from pydantic import ValidationError
 
+from governance_flow.application.correlation import correlation
 from governance_flow.application.ports.event_store import Append, HaltSwitch
 from governance_flow.application.services.operations import Operations
 from governance_flow.domain.configuration import FlowConfiguration
@@ -199,5 +200,8 @@ class Pipelines:
         """Return the fields that every event of the pipeline has."""
         event_id = self._new_id()
         return PipelineEnvelope(
-            event_id=event_id, correlation_id=event_id, actor=actor, timestamp=self._clock.now()
+            event_id=event_id,
+            correlation_id=correlation.get() or event_id,
+            actor=actor,
+            timestamp=self._clock.now(),
         )

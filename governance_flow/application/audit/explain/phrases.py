@@ -157,6 +157,8 @@ def _in_brackets(known: Authentication) -> str:
             return "vouched for by a configured service"
         case Authentication.ASSERTED:
             return "by their own word"
+        case Authentication.TOKEN:
+            return "by access token"
         case _:
             assert_never(known)
 
@@ -172,5 +174,7 @@ def how_we_know(actor: Actor) -> str:
             return "a branch service that the operator configured vouches for the name"
         case Authentication.ASSERTED:
             return "somebody gave this name; nothing proves that it was them"
+        case Authentication.TOKEN:
+            return "whoever acted held an access token that the operator made out to this name"
         case _:
             assert_never(actor.authenticated_by)
