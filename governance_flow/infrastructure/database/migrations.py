@@ -22,6 +22,7 @@ _FILES = (
     "0003_snapshots.sql",
     "0004_fleets.sql",
     "0005_log_checkpoints.sql",
+    "0006_access.sql",
 )
 
 APPLICATION_ID = 0x47464C57

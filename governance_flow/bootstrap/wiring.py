@@ -1,18 +1,15 @@
-"""The composition root: everything is wired here, and nothing is built when it is imported."""
+"""Every part of a pipeline, and what each is made of."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from governance_flow.application.access.gatekeeper import Gatekeeper
 from governance_flow.application.audit.derived import ListsCheck, ReadModelSide
-from governance_flow.application.audit.record import RecordCheck
 from governance_flow.application.audit.tools import AuditLogParts, AuditTools
-from governance_flow.application.ids import RandomIds
 from governance_flow.application.ports.clock import Clock, IdSource
 from governance_flow.application.process_manager.agenda import AgendaKeeper
 from governance_flow.application.process_manager.alerting import Alerting
@@ -39,21 +36,15 @@ from governance_flow.application.services.processing import Processing
 from governance_flow.application.services.status import StatusQueries
 from governance_flow.application.services.transparency import TreeReader
 from governance_flow.application.services.witnessing import Witnessing
-from governance_flow.branches.knight import KnightWitness
-from governance_flow.branches.registry import build_branches
-from governance_flow.infrastructure.alerts import build_alert_sinks
+from governance_flow.bootstrap.flow import Flow
+from governance_flow.infrastructure.access import SqlAccessStore
 from governance_flow.infrastructure.assignments import SqlAssignmentStore
 from governance_flow.infrastructure.audit_log import SqlAuditLog
-from governance_flow.infrastructure.database.opening import open_database
 from governance_flow.infrastructure.group_commit import GroupCommitEventStore
-from governance_flow.infrastructure.keys.keyring import build_keyring
-from governance_flow.infrastructure.keys.last_signed import MemoryLastSigned, build_last_signed
 from governance_flow.infrastructure.log_checkpoints import SqlLogCheckpoints
 from governance_flow.infrastructure.mapper import JsonEventMapper
 from governance_flow.infrastructure.metrics import PrometheusMetrics
-from governance_flow.infrastructure.settings import as_configuration
 from governance_flow.infrastructure.snapshots import SqlSnapshots
-from governance_flow.infrastructure.worker_names import unique_worker_name
 from projections.activity import ActivityProjection
 from projections.log import LogProjection
 from projections.log_tree import SqlLogTree
@@ -64,116 +55,19 @@ from projections.reconcile import ReadModelCheck
 from projections.runner import ProjectionRunner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from pathlib import Path
-    from typing import Any
+    from collections.abc import Mapping
 
     from governance_flow.application.ports.alerts import AlertSink
-    from governance_flow.application.ports.assignments import AssignmentStore
-    from governance_flow.application.ports.branch_services import BranchService, EarlService
-    from governance_flow.application.ports.database import Database
-    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.branch_services import BranchService
     from governance_flow.application.ports.keys import Keyring, LastSigned
     from governance_flow.application.ports.knight_witness import KnightWitnessProtocol
-    from governance_flow.application.ports.mapper import EventMapper
     from governance_flow.application.ports.projection import Projection
     from governance_flow.domain.configuration import FlowConfiguration
     from governance_flow.infrastructure.database.base import AnyDatabase
 
-STORE_VARIABLE = "GOVERNANCE_FLOW_STORE"
-DEFAULT_STORE = "sqlite:///governance-flow.db"
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """An open pipeline: what commands, workers and auditors need, wired to one store."""
-
-    address: str
-    configuration: FlowConfiguration
-    orchestrator: FlowOrchestratorService
-    worker: Worker
-    external: ExternalAssignments
-    desk: FetchDesk
-    store: EventStore
-    database: Database
-    mapper: EventMapper
-    assignments: AssignmentStore
-    read_model: SqlReadModel
-    runner: ProjectionRunner
-    rebuilder: Rebuilder
-    reconciler: Reconciler
-    pipelines: Pipelines
-    audit: AuditTools
-    keys: Keys
-    health: Health
-    metrics: PrometheusMetrics
-
-
-@asynccontextmanager
-async def open_flow(
-    address: str | None = None,
-    *,
-    config: FlowConfiguration | Mapping[str, Any] | Path | str | None = None,
-    branches: Mapping[str, BranchService] | None = None,
-    earl: EarlService | None = None,
-    knight: KnightWitnessProtocol | None = None,
-    keyring: Keyring | None = None,
-    alert_sinks: Sequence[AlertSink] | None = None,
-    clock: Clock | None = None,
-    new_id: IdSource | None = None,
-    environ: Mapping[str, str] | None = None,
-    worker_name: str | None = None,
-) -> AsyncIterator[Flow]:
-    """Open the store at ``address`` and wire a pipeline to it; close both at the end.
-
-    ``address`` is ``memory:``, ``sqlite:///path`` or ``postgresql://...``; without one the
-    environment variable GOVERNANCE_FLOW_STORE says, else ``sqlite:///governance-flow.db``.
-    ``config`` is a file, a mapping in the file's shape, or a configuration. ``branches`` replaces
-    configured services by name. ``keyring`` holds the private keys; without one they come from the
-    environment, or from files beside the store. ``clock`` sets the store's time, by which
-    everything is decided, for tests.
-
-    Raises ConfigurationError for a bad configuration, StoreError if the store cannot be used.
-    """
-    environ = os.environ if environ is None else environ
-    new_id = new_id or RandomIds()
-    address = address or environ.get(STORE_VARIABLE) or DEFAULT_STORE
-    configuration = as_configuration(config, environ)
-    async with AsyncExitStack() as stack:
-        database = await asyncio.to_thread(open_database, address, clock=clock)
-        stack.push_async_callback(database.close)
-        if alert_sinks is None:
-            alert_sinks = build_alert_sinks(configuration.alerts, environ, clock)
-            for sink in alert_sinks:
-                stack.push_async_callback(sink.close)
-        wiring = _Wiring(
-            database=database,
-            configuration=configuration,
-            knight=knight or KnightWitness(),
-            keyring=keyring or build_keyring(address, environ),
-            last_signed=MemoryLastSigned() if keyring else build_last_signed(address, environ),
-            sinks={sink.name: sink for sink in alert_sinks},
-            clock=database.clock,
-            new_id=new_id,
-        )
-        stack.push_async_callback(wiring.store.close)
-        services = build_branches(
-            configuration,
-            branches,
-            environ=environ,
-            earl=earl,
-            read_record=RecordCheck(wiring.store, wiring.mapper).problems,
-            clock=clock,
-        )
-        stack.push_async_callback(services.close)
-        await wiring.runner.prepare()
-        yield wiring.flow(
-            address, wiring.worker(services, worker_name or unique_worker_name(new_id))
-        )
-
 
 @dataclass(frozen=True)
-class _Wiring:
+class Wiring:
     """Every part, made once, when something first needs it."""
 
     database: AnyDatabase
@@ -264,6 +158,14 @@ class _Wiring:
             clock=self.clock,
             new_id=self.new_id,
         )
+
+    @cached_property
+    def gatekeeper(self) -> Gatekeeper:
+        return Gatekeeper(self.access, self.clock)
+
+    @cached_property
+    def access(self) -> SqlAccessStore:
+        return SqlAccessStore(self.database)
 
     @cached_property
     def external(self) -> ExternalAssignments:
@@ -394,6 +296,8 @@ class _Wiring:
                 follower=self.runner,
             ),
             keys=self.keys,
+            gatekeeper=self.gatekeeper,
+            access=self.access,
             health=Health(store, self.read_model, self.assignments, self.clock, places),
             metrics=self.metrics,
         )
