@@ -43,6 +43,14 @@ run: $(STAMP) ## Take two dozen example motions through the pipeline, on SQLite
 	@mkdir -p $(VAR)
 	$(BIN)/governance-flow run examples/motions.jsonl --store $(DEMO_STORE)
 
+.PHONY: serve
+serve: $(STAMP) ## Serve the API and the dashboard of the same store; prints tokens to sign in with
+	@mkdir -p $(VAR)
+	@echo "To look and decide, sign in with:" && $(BIN)/governance-flow token create "$${USER:-me}" --role operator --expires 12h --store $(DEMO_STORE)
+	@echo "To introduce motions (who introduces one may not decide about it):" && \
+		$(BIN)/governance-flow token create a-member --role member --expires 12h --store $(DEMO_STORE)
+	$(BIN)/governance-flow serve --store $(DEMO_STORE)
+
 .PHONY: test
 test: $(STAMP) ## Run all tests
 	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
@@ -79,6 +87,14 @@ $(PEERS_STAMP): $(STAMP) requirements-peers.txt
 bench-peers: $(PEERS_STAMP) ## The same, and what a user would pick instead, in the same run (7 min)
 	@mkdir -p $(VAR)
 	$(BIN)/python -m scripts.bench --peers --json $(VAR)/bench.json $(ARGS)
+
+.PHONY: screenshots
+screenshots: $(STAMP) ## Take a picture of every page, light and dark, wide and narrow
+	$(BIN)/python -m scripts.screenshots $(VAR)/screenshots
+
+.PHONY: load
+load: $(STAMP) ## 200 branch workers over HTTP for a minute, with 100,000 motions stored (3 min)
+	$(BIN)/python -m scripts.load $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import boundaries and house style

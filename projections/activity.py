@@ -2,9 +2,11 @@
 
 What happened lately is counted in buckets of a second, a minute and an hour, by the time the event
 itself carries, so a window of any length costs some 150 rows a kind to add up. A window begins with
-the full second in which its first moment lies; one that begins on a full second is exact. Buckets
-older than two days are dropped, so their number is bounded however busy the pipeline is. Totals are
-for metrics: they only ever grow, and their labels come from closed sets.
+the full second in which its first moment lies; one that begins on a full second is exact. Charts
+are drawn from the buckets of hours and of days (UTC), and from how long motions had stayed in the
+states that they left in each hour. Buckets older than two days, those of days older than a month,
+are dropped, so their number is bounded however busy the pipeline is. Totals are for metrics: they
+only ever grow, and their labels come from closed sets.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ from governance_flow.domain.events import (
     TransitionWitnessed,
     ViolationWitnessed,
 )
-from governance_flow.domain.states import is_terminal
+from governance_flow.domain.states import GovernanceState, is_terminal
 from projections.tables import generation_queries, run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from governance_flow.application.ports.database import Transaction
@@ -42,16 +44,29 @@ NAME = "activity"
 OTHER = "other"
 """The label of whatever is not in a closed set: error types are free text."""
 
-WIDTHS_SECONDS = (1, 60, 3600)
-KEPT_SECONDS = 2 * 24 * 3600
+HOUR_SECONDS = 3600
+DAY_SECONDS = 24 * HOUR_SECONDS
+WIDTHS_SECONDS = (1, 60, HOUR_SECONDS)
+"""The widths of which a window is put together."""
+
+KEPT_SECONDS = 2 * DAY_SECONDS
 """Twice the window that is asked for, so that clocks may differ."""
 
+SHOWN_HOURS = 24
+SHOWN_DAYS = 30
+KEPT_DAYS_SECONDS = (SHOWN_DAYS + 2) * DAY_SECONDS
+
+KEPT_FOR_SECONDS = {**dict.fromkeys(WIDTHS_SECONDS, KEPT_SECONDS), DAY_SECONDS: KEPT_DAYS_SECONDS}
+"""How long the buckets of each width are kept."""
+
+_CHARTED = (HOUR_SECONDS, DAY_SECONDS)
 _MICROSECONDS = 1_000_000
 
 
 class Kind(StrEnum):
     """What is counted by time."""
 
+    INTRODUCED = "introduced"
     COMPLETION = "completion"
     FAILURE = "failure"
     FINISHED = "finished"
@@ -90,11 +105,19 @@ class Total(NamedTuple):
     second: str = ""
 
 
+class Stay(NamedTuple):
+    """What motions left in one hour, the one that begins at ``start_s``."""
+
+    start_s: int
+    state: GovernanceState
+
+
 class ActivityProjection:
-    """Keeps the buckets and the totals."""
+    """Keeps the buckets, the stays and the totals."""
 
     name = NAME
     by_motion = True
+    layout = 2
 
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the tables of a generation if they are not there."""
@@ -109,20 +132,31 @@ class ActivityProjection:
         sql = queries(tx, generation)
         seconds: Counter[tuple[int, Kind]] = Counter()
         totals: Counter[Total] = Counter()
+        left: Counter[Stay] = Counter()
+        stayed_us: Counter[Stay] = Counter()
         for change in batch.motions:
             seconds.update(seconds_of(change))
-            totals.update(totals_of(change))
+            stays = list(stays_of(change))
+            totals.update(_totals_of(change, stays))
+            for left_s, state, us in stays:
+                stay = Stay(left_s - left_s % HOUR_SECONDS, state)
+                left[stay] += 1
+                stayed_us[stay] += us
         buckets = buckets_of(seconds)
         _add(tx, sql, totals)
-        if buckets:
-            # The earlier of two clocks: one that runs ahead must not make us forget the others.
-            newest_s = max(bucket.start_s for bucket in buckets)
-            kept_from_s = min(newest_s, batch.committed_at_us // _MICROSECONDS) - KEPT_SECONDS
-            _fill(tx, sql, {b: n for b, n in buckets.items() if b.start_s >= kept_from_s})
-            for width_seconds in WIDTHS_SECONDS:
-                tx.execute(
-                    sql.prune_buckets, {"width_seconds": width_seconds, "before_s": kept_from_s}
-                )
+        if not buckets and not left:
+            return
+        # The earlier of two clocks: one that runs ahead must not make us forget the others.
+        newest_s = max([*(b.start_s for b in buckets), *(stay.start_s for stay in left)])
+        newest_s = min(newest_s, batch.committed_at_us // _MICROSECONDS)
+        from_s = {width: newest_s - kept for width, kept in KEPT_FOR_SECONDS.items()}
+        _fill(tx, sql, {b: n for b, n in buckets.items() if b.start_s >= from_s[b.width_seconds]})
+        _stay(
+            tx, sql, {s: n for s, n in left.items() if s.start_s >= from_s[HOUR_SECONDS]}, stayed_us
+        )
+        for width_seconds, before_s in from_s.items():
+            tx.execute(sql.prune_buckets, {"width_seconds": width_seconds, "before_s": before_s})
+        tx.execute(sql.prune_stays, {"before_s": from_s[HOUR_SECONDS]})
 
 
 def queries(tx: Transaction, generation: int) -> Queries:
@@ -146,17 +180,18 @@ def seconds_of(change: MotionChange) -> Iterator[tuple[int, Kind]]:
 
 
 def buckets_of(seconds: Mapping[tuple[int, Kind], int]) -> Counter[Bucket]:
-    """Return what happened in each second, in buckets of every width."""
+    """Return what happened in each second, in buckets of every width that is asked for."""
     buckets: Counter[Bucket] = Counter()
     for (second, kind), amount in seconds.items():
-        for width_seconds in WIDTHS_SECONDS:
+        # Nobody asks for a window of introductions.
+        charted = kind is Kind.INTRODUCED
+        for width_seconds in _CHARTED if charted else KEPT_FOR_SECONDS:
             buckets[Bucket(width_seconds, second - second % width_seconds, kind)] += amount
     return buckets
 
 
-def totals_of(change: MotionChange) -> Counter[Total]:
-    """Return what the events of a change add to the totals."""
-    totals: Counter[Total] = Counter()
+def stays_of(change: MotionChange) -> Iterator[tuple[int, GovernanceState, int]]:
+    """Yield the second in which each state was left, the state, and the microseconds in it."""
     entered_us = to_us(change.before.entered_state_at) if change.before is not None else None
     for item in change.events:
         match item.event:
@@ -164,12 +199,30 @@ def totals_of(change: MotionChange) -> Counter[Total]:
                 entered_us = to_us(event.timestamp)
             case TransitionWitnessed() as event:
                 left_us = to_us(event.timestamp)
-                totals[Total(TotalKind.TRANSITIONS, event.from_state, event.to_state)] += 1
-                totals[Total(TotalKind.STATES_LEFT, event.from_state)] += 1
                 # Never negative, though two machines' clocks may say so.
                 stayed_us = max(0, left_us - entered_us) if entered_us is not None else 0
-                totals[Total(TotalKind.MICROSECONDS_IN_STATE, event.from_state)] += stayed_us
+                yield left_us // _MICROSECONDS, event.from_state, stayed_us
                 entered_us = left_us
+            case _:
+                pass
+
+
+def totals_of(change: MotionChange) -> Counter[Total]:
+    """Return what the events of a change add to the totals."""
+    return _totals_of(change, stays_of(change))
+
+
+def _totals_of(
+    change: MotionChange, stays: Iterable[tuple[int, GovernanceState, int]]
+) -> Counter[Total]:
+    totals: Counter[Total] = Counter()
+    for _, state, stayed_us in stays:
+        totals[Total(TotalKind.STATES_LEFT, state)] += 1
+        totals[Total(TotalKind.MICROSECONDS_IN_STATE, state)] += stayed_us
+    for item in change.events:
+        match item.event:
+            case TransitionWitnessed() as event:
+                totals[Total(TotalKind.TRANSITIONS, event.from_state, event.to_state)] += 1
             case OrchestratorError() as event:
                 known = event.error_type if event.error_type in ERROR_TYPE_MAP else OTHER
                 totals[Total(TotalKind.ERRORS, known, event.strategy)] += 1
@@ -178,7 +231,13 @@ def totals_of(change: MotionChange) -> Counter[Total]:
                 totals[Total(TotalKind.RETRIES, service)] += 1
             case ViolationWitnessed() as event:
                 totals[Total(TotalKind.VIOLATIONS, event.kind)] += 1
-            case MotionRouted() | BranchCompleted() | EscalationResolved() | MotionAmended():
+            case (
+                MotionIntroduced()
+                | MotionRouted()
+                | BranchCompleted()
+                | EscalationResolved()
+                | MotionAmended()
+            ):
                 pass
             case _:
                 assert_never(item.event)
@@ -187,6 +246,8 @@ def totals_of(change: MotionChange) -> Counter[Total]:
 
 def _kind(event: MotionEvent) -> Kind | None:
     match event:
+        case MotionIntroduced():
+            return Kind.INTRODUCED
         case BranchCompleted() if event.success:
             return Kind.COMPLETION
         case OrchestratorError():
@@ -208,6 +269,21 @@ def _fill(tx: Transaction, sql: Queries, amounts: Mapping[Bucket, int]) -> None:
         tx.execute(sql.fill_buckets, {name: [row[name] for row in rows] for name in rows[0]})
     else:
         tx.execute_many(sql.fill_bucket, rows)
+
+
+def _stay(
+    tx: Transaction, sql: Queries, left: Mapping[Stay, int], stayed_us: Mapping[Stay, int]
+) -> None:
+    rows = [
+        {"start_s": s.start_s, "state": s.state.value, "motions": n, "stayed_us": stayed_us[s]}
+        for s, n in sorted(left.items())
+    ]
+    if not rows:
+        return
+    if tx.dialect == "postgres":
+        tx.execute(sql.add_stays, {name: [row[name] for row in rows] for name in rows[0]})
+    else:
+        tx.execute_many(sql.add_stay, rows)
 
 
 def _add(tx: Transaction, sql: Queries, amounts: Mapping[Total, int]) -> None:

@@ -37,6 +37,7 @@ class LogProjection:
 
     name = NAME
     by_motion = False
+    layout = 1
 
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the table of a generation if it is not there, with the leaf at index 0."""

@@ -2,27 +2,31 @@
 
 The deadline is kept as the routing set it, with the times at which it stood still for the motion
 alone. Those at which it stood still for all motions, the halts, are added when the row is read.
+Beside it stands when it passes in running time, which no halt moves: motions are found by that.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from governance_flow.application.ports.flow_orchestrator import ActionKind
 from governance_flow.application.summaries import MotionSummary, time_stood_still
 from governance_flow.application.times import from_us, to_us
-from governance_flow.domain.pipeline import Interval
+from governance_flow.domain.pipeline import Interval, time_paused
 from governance_flow.domain.states import GovernanceState, is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Mapping, Sequence
 
     from governance_flow.application.ports.database import Row
     from governance_flow.domain.motion import Motion
+
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
+"""Before anything happened."""
 
 Span = tuple[int, int]
 """From when to when, in microseconds."""
@@ -36,9 +40,24 @@ COLUMNS = (
     "active",
     "blocked",
     "waiting",
+    "for_person",
+    "docketed_at_us",
+    "runs_out_us",
+    "introducer",
     "shown",
 )
 """What ``row_of`` gives, in the order of the table."""
+
+FOUND_BY = frozenset({"active", "for_person", "docketed_at_us", "runs_out_us", "introducer"})
+"""What motions are found by and nothing is shown of: no query selects it as part of a row."""
+
+IN_DOCKET = frozenset({ActionKind.PLACE, ActionKind.DATE})
+"""What a motion waits for when it has its turn in the docket, now or once its date has come."""
+
+FOR_PERSON = frozenset({ActionKind.PERSON, ActionKind.TAKING_UP})
+"""What a motion waits for when only a named person can help it on."""
+
+INTRODUCER_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +78,13 @@ class Halts:
         return last.start if last is not None and last.end is None else None
 
 
-def row_of(summary: MotionSummary, motion: Motion) -> dict[str, Any]:
-    """Return the columns of a motion's summary. Whether it is parked stands in the registry."""
+def row_of(
+    summary: MotionSummary, motion: Motion, halts: Sequence[Interval] = ()
+) -> dict[str, Any]:
+    """Return the columns of a motion's summary. Whether it is parked stands in the registry.
+
+    ``halts`` are those of the pipeline.
+    """
     # JSON, in ASCII: whatever characters a branch reported, every database takes them.
     shown = json.dumps(
         {
@@ -89,8 +113,25 @@ def row_of(summary: MotionSummary, motion: Motion) -> dict[str, Any]:
         "active": not is_terminal(summary.state),
         "blocked": summary.blocked,
         "waiting": summary.waiting,
+        "for_person": summary.action_kind in FOR_PERSON,
+        "docketed_at_us": _us(motion.docketed_at) if summary.action_kind in IN_DOCKET else None,
+        "runs_out_us": _runs_out_us(summary, motion, halts),
+        "introducer": introducer_key(summary.introduced_by),
         "shown": shown,
     }
+
+
+def introducer_key(name: str) -> str:
+    """Return what motions are found by whose introducer has this name.
+
+    In ASCII, like everything that is shown, and bounded: an index takes no text of any length.
+    """
+    return json.dumps(name[:INTRODUCER_CHARACTERS_MAX])[1:-1]
+
+
+def running_time_us(halts: Sequence[Interval], moment: datetime) -> int:
+    """Return a time by a clock that stands still while the pipeline is halted."""
+    return to_us(moment - time_paused(halts, BEGINNING, moment))
 
 
 def routed_at_us(row: Row) -> int | None:
@@ -136,6 +177,26 @@ def summary_of(row: Row, halts: Halts, parked: str | None = None) -> MotionSumma
         last_error=told["last_error"],
         parked=parked,
     )
+
+
+def _runs_out_us(summary: MotionSummary, motion: Motion, halts: Sequence[Interval]) -> int | None:
+    """Return when the deadline passes, in running time; None if there is none to be shown.
+
+    No later halt changes it: all that counts of the halts lies before the routing, or within times
+    at which the deadline stood still for the motion anyway.
+    """
+    deadline_us = _deadline_us(summary, motion)
+    routed = motion.routing
+    if deadline_us is None or routed is None:
+        return None
+    if not halts and not motion.pauses:
+        return deadline_us
+    since = routed.timestamp
+    own = [Interval(from_us(start_us), from_us(end_us)) for start_us, end_us in _pauses(motion)]
+    until = max((pause.end for pause in own if pause.end), default=since)
+    alone = time_paused((*own, *halts), since, until) - time_paused(halts, since, until)
+    lasts_us = deadline_us - to_us(since) + alone // timedelta(microseconds=1)
+    return running_time_us(halts, since) + lasts_us
 
 
 def _deadline_us(summary: MotionSummary, motion: Motion) -> int | None:

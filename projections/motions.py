@@ -11,9 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from governance_flow.application.summaries import summarise, waits_for_place
+from governance_flow.application.summaries import summarise
 from governance_flow.application.times import to_us
 from governance_flow.domain.events import PipelineHalted, PipelineResumed
+from governance_flow.domain.next_action import (
+    AwaitPerson,
+    AwaitPlace,
+    AwaitTakingUp,
+    next_action,
+)
 from projections.motion_rows import COLUMNS, row_of
 from projections.tables import generation_queries, run_all
 
@@ -24,10 +30,12 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.projection import Batch
     from governance_flow.application.queries import Queries
     from governance_flow.domain.motion import Motion
+    from governance_flow.domain.states import GovernanceState
 
 NAME = "motions"
 BLOCKED = "blocked"
 WAITING = "waiting"
+FOR_PERSON = "for a person"
 
 
 class MotionsProjection:
@@ -35,6 +43,7 @@ class MotionsProjection:
 
     name = NAME
     by_motion = True
+    layout = 2
 
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the tables of a generation if they are not there."""
@@ -59,7 +68,7 @@ class MotionsProjection:
             for counter in counters_of(change.after):
                 changed[counter] += 1
             after = summarise(change.after, batch.pipeline)
-            rows.append(row_of(after, change.after))
+            rows.append(row_of(after, change.after, batch.pipeline.halts))
         _upsert(tx, sql, rows)
         _count(tx, sql, changed)
 
@@ -73,10 +82,20 @@ def counters_of(motion: Motion) -> list[str]:
     """Return the counters a motion is counted in, which are named by state, or as above."""
     counters = [motion.state.value]
     if motion.block is not None:
-        counters.append(BLOCKED)
-    if waits_for_place(motion):
-        counters.append(WAITING)
+        counters += [BLOCKED, blocked_in(motion.state)]
+    match next_action(motion):
+        case AwaitPlace() if motion.tabled_until is None:
+            counters.append(WAITING)
+        case AwaitPerson() | AwaitTakingUp():
+            counters.append(FOR_PERSON)
+        case _:
+            pass
     return counters
+
+
+def blocked_in(state: GovernanceState) -> str:
+    """Return the name of the counter of the motions that are blocked in a state."""
+    return f"{BLOCKED} in {state.value}"
 
 
 def _keep_halts(tx: Transaction, sql: Queries, batch: Batch) -> None:

@@ -8,15 +8,17 @@ from uuid import UUID
 
 from governance_flow.application.ports.read_model import (
     ActivityTotals,
+    BoardCounts,
     ParkedMotion,
     PipelineCounts,
     TimeInState,
 )
 from governance_flow.application.times import from_us
 from governance_flow.domain.states import GovernanceState
-from projections import activity, motions
+from projections import activity, charts, lists, motions, searching
 from projections.activity import Kind, Total, TotalKind
 from projections.lag import lag_of
+from projections.lists import BEGINNING_US
 from projections.reading import read_live, summaries
 from projections.registry import parked_live
 
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 
     from governance_flow.application.ports.database import Database, Row, Transaction
     from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.overview import MotionFilter, Series
     from governance_flow.application.ports.projection import Follower
+    from governance_flow.application.ports.read_model import Finding, Listing, Place
     from governance_flow.application.summaries import MotionSummary
     from projections.reading import Live
     from projections.registry import Generation
 
-BEGINNING_US = -(2**63)
 _MICROSECONDS = 1_000_000
 
 
@@ -46,7 +49,7 @@ class Counted:
 
 
 class SqlReadModel:
-    """The ReadModel port on the rows of the projections "motions" and "activity".
+    """The ReadModel port on the rows of the projections "motions", "activity" and "search".
 
     Each answer is of one moment: it is read in one transaction, from the generations that are
     live in that transaction.
@@ -101,7 +104,7 @@ class SqlReadModel:
         blocked: bool | None,
         active: bool | None,
         limit: int,
-        after: tuple[int, UUID] | None,
+        after: Place | None,
     ) -> list[MotionSummary]:
         """Return a page of motions ordered by when they were introduced, then by id."""
         after_us, after_id = after or (BEGINNING_US, UUID(int=0))
@@ -128,6 +131,40 @@ class SqlReadModel:
             return summaries(tx, live, tx.execute(query, params))
 
         return await read_live(self._database, read)
+
+    async def listed(
+        self, wanted: MotionFilter, *, now: datetime, limit: int, after: Place | None
+    ) -> Listing:
+        """Return at most ``limit`` motions of the list that the filter makes."""
+        return await read_live(
+            self._database,
+            lambda tx, live: lists.page(tx, live, wanted, now=now, limit=limit, after=after),
+        )
+
+    async def board(self, *, now: datetime) -> BoardCounts:
+        """Return the motions of each state, and which of them are overdue at ``now``."""
+        found = await read_live(self._database, lambda tx, live: lists.board(tx, live, now))
+        lag = await lag_of(found.behind, self._store)
+        return BoardCounts(
+            position=found.behind.position,
+            behind_events=lag.events,
+            behind_seconds=lag.seconds,
+            by_state=found.by_state,
+            waits_for_person=found.waits_for_person,
+            overdue=found.overdue,
+            overdue_more=found.overdue_more,
+        )
+
+    async def found(self, text: str, *, limit: int, before: Place | None) -> Finding:
+        """Return at most ``limit`` motions that have all the words of a text, the newest first."""
+        return await read_live(
+            self._database,
+            lambda tx, live: searching.find(tx, live, text, limit=limit, before=before),
+        )
+
+    async def series(self, *, now: datetime) -> Series:
+        """Return what happened in the hours and days up to ``now``."""
+        return await read_live(self._database, lambda tx, live: charts.series(tx, live, now))
 
     async def totals(self) -> ActivityTotals:
         """Return what has happened since the beginning of the log."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from governance_flow.domain.errors import StoreError
-from projections import activity, motions
+from projections import activity, motions, search
 from projections.motion_rows import Halts, routed_at_us, summary_of
 from projections.registry import live_generation, parked_live_among
 
@@ -29,16 +29,17 @@ class Live:
 
     motions: Generation
     activity: Generation
+    search: Generation
 
     @property
     def behind(self) -> Generation:
-        """The one that has come less far."""
+        """The one with what is counted that has come less far."""
         return min(self.motions, self.activity, key=lambda generation: generation.position)
 
     @property
-    def numbers(self) -> tuple[int, int]:
+    def numbers(self) -> tuple[int, int, int]:
         """Their numbers, which say whether one was swapped."""
-        return self.motions.number, self.activity.number
+        return self.motions.number, self.activity.number, self.search.number
 
 
 async def read_live(database: Database, read: Callable[[Transaction, Live], T]) -> T:
@@ -86,4 +87,8 @@ def told(parked: Parked) -> str:
 
 
 def _live(tx: Transaction) -> Live:
-    return Live(live_generation(tx, motions.NAME), live_generation(tx, activity.NAME))
+    return Live(
+        live_generation(tx, motions.NAME),
+        live_generation(tx, activity.NAME),
+        live_generation(tx, search.NAME),
+    )

@@ -13,16 +13,19 @@ from uuid import UUID
 
 from governance_flow.application.ports.read_model import ParkedMotion
 from governance_flow.application.queries import load_queries
-from governance_flow.domain.errors import StoreError, StoreLocked
+from governance_flow.domain.errors import StoreError, StoreLocked, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from governance_flow.application.ports.database import Dialect, Row, Transaction
     from governance_flow.application.queries import Queries
 
 NEAR_EVENTS = 1000
 """A generation being built that is no further behind than this is waited for by the live one."""
+
+FIRST_LAYOUT = 1
+"""What the rows of a projection look like of which the store does not say it."""
 
 REASON_CHARACTERS_MAX = 2000
 _LOCK_ATTEMPTS = 3
@@ -80,19 +83,24 @@ class Registry:
         self._sql = load_queries("projections", "sql/registry.sql", dialect)
         self._names = list(names)
 
-    def complete(self, tx: Transaction) -> bool:
-        """Return whether every projection has a live generation."""
-        [(exists,)] = tx.execute(self._sql.registry_exists)
-        return bool(exists) and len(self._live(self.all(tx))) == len(self._names)
+    def complete(self, tx: Transaction, layouts: Mapping[str, int]) -> bool:
+        """Return whether every projection has a live generation of its present layout.
 
-    def create(self, tx: Transaction) -> list[str]:
-        """Make the tables; return the projections that have no live generation yet."""
+        Raises StoreTooNew if one has a later layout than that.
+        """
+        [(exists,)] = tx.execute(self._sql.registry_exists)
+        return bool(exists) and not self._missing(tx, layouts)
+
+    def create(self, tx: Transaction, layouts: Mapping[str, int]) -> list[str]:
+        """Make the tables; return the projections without a live generation of their layout.
+
+        The caller makes one for each of them. Raises as ``complete`` does.
+        """
         tx.execute(self._sql.lock_registry)
         for name, statement in self._sql.items():
             if name.startswith("create_"):
                 tx.execute(statement)
-        there = {generation.name for generation in self._live(self.all(tx))}
-        return [name for name in self._names if name not in there]
+        return self._missing(tx, layouts)
 
     def lock(self, tx: Transaction) -> None:
         """Let nobody else make tables or begin a rebuild until this transaction ends."""
@@ -101,6 +109,10 @@ class Registry:
     def add(self, tx: Transaction, name: str, number: int, *, live: bool) -> None:
         """Note a new generation, at the beginning of the log."""
         tx.execute(self._sql.insert_generation, {"name": name, "generation": number, "live": live})
+
+    def keep_layout(self, tx: Transaction, name: str, layout: int) -> None:
+        """Note what the rows of a projection look like, in all its generations."""
+        tx.execute(self._sql.keep_layout, {"name": name, "layout": layout})
 
     def remove(self, tx: Transaction, name: str, number: int) -> None:
         """Forget a generation and what it parked."""
@@ -200,6 +212,25 @@ class Registry:
                     for item in parked
                 ],
             )
+
+    def _missing(self, tx: Transaction, layouts: Mapping[str, int]) -> list[str]:
+        there = {generation.name for generation in self._live(self.all(tx))}
+        stored = {name: int(layout) for name, layout in tx.execute(self._sql.read_layouts)}
+        for name in self._names:
+            if stored.get(name, FIRST_LAYOUT) > layouts[name]:
+                raise StoreTooNew(
+                    f"the projection {name!r} has layout {stored[name]}, this program knows "
+                    f"{layouts[name]} at most: a newer Governance Flow has used the store; "
+                    "upgrade this one",
+                    projection=name,
+                    stored_layout=stored[name],
+                    known_layout=layouts[name],
+                )
+        return [
+            name
+            for name in self._names
+            if name not in there or stored.get(name, FIRST_LAYOUT) != layouts[name]
+        ]
 
     def _lock_live(self, tx: Transaction) -> list[Generation]:
         for _ in range(_LOCK_ATTEMPTS):

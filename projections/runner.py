@@ -56,15 +56,30 @@ class ProjectionRunner:
         return self._standing.done if self._standing is not None else 0
 
     async def prepare(self) -> None:
-        """Make the tables of every projection that has none; otherwise change nothing."""
-        if not await self._database.read(self._registry.complete):
+        """Make the tables of every projection that has none; otherwise change nothing.
+
+        Rows of an older layout, which another version of the program wrote, are thrown away: the
+        projection begins anew, and whoever asks for something waits until it has caught up.
+        Raises StoreTooNew for rows of a later layout.
+        """
+        layouts = {name: projection.layout for name, projection in self._projections.items()}
+        if not await self._database.read(lambda tx: self._registry.complete(tx, layouts)):
             await self._database.write(self.create_tables)
 
     def create_tables(self, tx: Transaction) -> None:
-        """Make the registry, and the first generation of every projection that has none."""
-        for name in self._registry.create(tx):
-            self._projections[name].create(tx, 1)
-            self._registry.add(tx, name, 1, live=True)
+        """Make the registry, and a generation of every projection that has none to go on with."""
+        layouts = {name: projection.layout for name, projection in self._projections.items()}
+        names = self._registry.create(tx, layouts)
+        replaced = [generation for generation in self._registry.all(tx) if generation.name in names]
+        for generation in replaced:
+            self._registry.remove(tx, generation.name, generation.number)
+            self._projections[generation.name].drop(tx, generation.number)
+        for name in names:
+            # A number that was used before would let whoever still follows believe in its rows.
+            number = max((g.number for g in replaced if g.name == name), default=0) + 1
+            self._projections[name].create(tx, number)
+            self._registry.add(tx, name, number, live=True)
+            self._registry.keep_layout(tx, name, layouts[name])
 
     async def run_once(self, limit: int = BATCH) -> bool:
         """Apply at most ``limit`` events; returns whether there were any to apply.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from governance_flow.application.audit.tools import AuditTools
 from governance_flow.application.process_manager.reconciling import Reconciler
 from governance_flow.application.process_manager.worker import Worker
+from governance_flow.application.services.bulk import Bulk
 from governance_flow.application.services.external import ExternalAssignments
 from governance_flow.application.services.fetching import FetchDesk
 from governance_flow.application.services.flow_orchestrator_service import (
@@ -15,6 +16,8 @@ from governance_flow.application.services.flow_orchestrator_service import (
 )
 from governance_flow.application.services.health import Health
 from governance_flow.application.services.keys import Keys
+from governance_flow.application.services.motion_details import MotionReader
+from governance_flow.application.services.overview import Overview
 from governance_flow.application.services.pipelines import Pipelines
 from governance_flow.infrastructure.metrics import PrometheusMetrics
 from projections.read_model import SqlReadModel
@@ -38,6 +41,7 @@ class Flow:
     address: str
     configuration: FlowConfiguration
     orchestrator: FlowOrchestratorService
+    overview: Overview
     worker: Worker
     external: ExternalAssignments
     desk: FetchDesk
@@ -52,6 +56,8 @@ class Flow:
     pipelines: Pipelines
     audit: AuditTools
     keys: Keys
+    bulk: Bulk
+    reader: MotionReader
     gatekeeper: Gatekeeper
     access: AccessStore
     health: Health

@@ -20,6 +20,7 @@ from governance_flow.application.process_manager.reconciling import Reconciler
 from governance_flow.application.process_manager.reporting import Reporting
 from governance_flow.application.process_manager.worker import Worker
 from governance_flow.application.services.breaker import Breaker
+from governance_flow.application.services.bulk import Bulk
 from governance_flow.application.services.checkpointing import Checkpointing
 from governance_flow.application.services.completions import Completions
 from governance_flow.application.services.external import ExternalAssignments
@@ -30,7 +31,9 @@ from governance_flow.application.services.flow_orchestrator_service import (
 from governance_flow.application.services.health import Health
 from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_commands import MotionCommands
+from governance_flow.application.services.motion_details import MotionReader
 from governance_flow.application.services.motions import Motions
+from governance_flow.application.services.overview import Overview
 from governance_flow.application.services.pipelines import Pipelines
 from governance_flow.application.services.processing import Processing
 from governance_flow.application.services.status import StatusQueries
@@ -53,6 +56,7 @@ from projections.read_model import SqlReadModel
 from projections.rebuild import Rebuilder
 from projections.reconcile import ReadModelCheck
 from projections.runner import ProjectionRunner
+from projections.search import SearchProjection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,13 +155,15 @@ class Wiring:
             completions=self.completions,
             processing=self.processing,
             pipelines=self.pipelines,
-            status=StatusQueries(
-                self.store, self.motions, self.pipelines, self.read_model, self.clock
-            ),
+            status=self.status,
             breaker=self.breaker,
             clock=self.clock,
             new_id=self.new_id,
         )
+
+    @cached_property
+    def status(self) -> StatusQueries:
+        return StatusQueries(self.store, self.motions, self.pipelines, self.read_model, self.clock)
 
     @cached_property
     def gatekeeper(self) -> Gatekeeper:
@@ -177,7 +183,7 @@ class Wiring:
 
     @cached_property
     def projections(self) -> tuple[Projection, ...]:
-        return (MotionsProjection(), ActivityProjection(), LogProjection())
+        return (MotionsProjection(), ActivityProjection(), SearchProjection(), LogProjection())
 
     @cached_property
     def runner(self) -> ProjectionRunner:
@@ -272,6 +278,7 @@ class Wiring:
             address=address,
             configuration=self.configuration,
             orchestrator=self.orchestrator,
+            overview=Overview(self.status),
             worker=worker,
             external=self.external,
             desk=FetchDesk(self.external, self.assignments, self.configuration.worker.poll_seconds),
@@ -296,6 +303,8 @@ class Wiring:
                 follower=self.runner,
             ),
             keys=self.keys,
+            bulk=Bulk(self.orchestrator, store, mapper),
+            reader=MotionReader(store, mapper, self.motions, self.status),
             gatekeeper=self.gatekeeper,
             access=self.access,
             health=Health(store, self.read_model, self.assignments, self.clock, places),

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from governance_flow.cli import audit, decisions, keys, motions, pipeline, running, work
+from governance_flow.cli import (
+    audit,
+    decisions,
+    keys,
+    motions,
+    pipeline,
+    running,
+    serving,
+    tokens,
+    work,
+)
 from governance_flow.cli.terminal import results
 
 app = typer.Typer(
@@ -53,12 +63,14 @@ def _program(
 
 
 running.register(app)
+serving.register(app)
 motions.register(app)
 pipeline.register(app)
 work.register(app)
 decisions.register(app)
 audit.register(app)
 keys.register(app)
+tokens.register(app)
 
 
 def main() -> None:

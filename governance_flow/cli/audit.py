@@ -11,12 +11,13 @@ from uuid import UUID
 import typer
 
 from governance_flow.application.audit.expected import Expected
+from governance_flow.application.audit.reporting import report_json
 from governance_flow.cli.arguments import LogKeyOption, read_key, read_note, time_value
 from governance_flow.cli.audit_conformance import conformance
 from governance_flow.cli.audit_diff import diff
 from governance_flow.cli.audit_explain import explain
 from governance_flow.cli.audit_log import checkpoint, consistency, prove
-from governance_flow.cli.auditing import report_json, verification_view, verify
+from governance_flow.cli.auditing import verification_view, verify
 from governance_flow.cli.command import JsonOption, Place, command, opened
 from governance_flow.cli.errors import Failed, UsedWrongly
 from governance_flow.cli.files import appearing

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from governance_flow.application.audit.key_history import KeyHistory
 from governance_flow.application.audit.words import counted
 from governance_flow.application.services.log_proofs import opened as opened_checkpoint
 from governance_flow.application.times import from_us
@@ -21,7 +19,6 @@ from governance_flow.cli.errors import Failed
 from governance_flow.cli.files import appearing
 from governance_flow.cli.output import print_json, time_json
 from governance_flow.cli.terminal import plain, results, say
-from governance_flow.domain.errors import NotInLog
 from governance_flow.transparency.encoding import to_base64
 
 if TYPE_CHECKING:
@@ -29,9 +26,6 @@ if TYPE_CHECKING:
     from governance_flow.bootstrap import Flow
     from governance_flow.transparency.checkpoints import Checkpoint
     from governance_flow.transparency.keys import Ed25519Verifier
-
-SIGNED_AGAIN_MAX = 3
-"""How often a checkpoint is signed for a motion that moves on while its bundle is made."""
 
 OutputOption = Annotated[
     Path | None,
@@ -72,19 +66,9 @@ def prove(
 
     scripts/verify_bundle.py checks it, and needs nothing of this program.
     """
-
-    async def bundle(flow: Flow) -> dict[str, Any]:
-        for _ in range(SIGNED_AGAIN_MAX):
-            latest = await flow.audit.proofs.latest()
-            if latest.unsigned is not None:
-                why = plain(latest.unsigned)
-                say(f"under the latest checkpoint, because none can be signed: {why}")
-                break
-            with suppress(NotInLog):
-                return await flow.audit.bundler.bundle(motion_id)
-        return await flow.audit.bundler.bundle(motion_id)
-
-    found = opened(place, bundle)
+    found, unsigned = opened(place, lambda flow: flow.audit.prove(motion_id))
+    if unsigned is not None:
+        say(f"under the latest checkpoint, because none can be signed: {plain(unsigned)}")
     data = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     if output is None:
         sys.stdout.write(data)
@@ -121,7 +105,7 @@ def consistency(
     expected = read_key("--log-key", log_key)
 
     async def compare(flow: Flow) -> tuple[Checkpoint, Checkpoint, list[bytes]]:
-        key = expected or await _log_key(flow)
+        key = expected or await flow.audit.log_key()
         first = await _named(flow, old, key)
         second = await _named(flow, new, key) if new is not None else await _newest(flow, key)
         return first, second, await flow.audit.proofs.consistency(first, second)
@@ -154,14 +138,6 @@ async def _named(flow: Flow, name: str, key: Ed25519Verifier) -> Checkpoint:
 async def _newest(flow: Flow, key: Ed25519Verifier) -> Checkpoint:
     latest = await flow.audit.proofs.latest()
     return opened_checkpoint("the latest checkpoint", latest.checkpoint.note, key)
-
-
-async def _log_key(flow: Flow) -> Ed25519Verifier:
-    head = await flow.store.head()
-    keys = await KeyHistory.read(flow.audit.events, flow.mapper, up_to_position=head.position)
-    if keys.log_key is None:
-        raise Failed("this store has no log key yet: nothing was ever signed")
-    return keys.log_key
 
 
 def _checkpoint_json(latest: Latest) -> dict[str, object]:

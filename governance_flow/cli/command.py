@@ -106,7 +106,7 @@ class Place:
         if not path.exists():
             raise UsedWrongly(
                 f"there is no store at {self.shown}; check --store and {STORE_VARIABLE}, "
-                "or make one with run, import, introduce or worker"
+                "or make one with run, import, introduce, worker, serve or token create"
             )
 
 

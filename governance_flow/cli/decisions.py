@@ -10,8 +10,8 @@ from uuid import UUID
 
 import typer
 
+from governance_flow.application.services.bulk import Decide, Decided, Selection
 from governance_flow.cli.arguments import ByOption, time_value
-from governance_flow.cli.bulk import Decide, Decided, Selection, decide_all
 from governance_flow.cli.command import JsonOption, Place, command, opened
 from governance_flow.cli.errors import Failed, UsedWrongly
 from governance_flow.cli.motions import show_motion
@@ -180,7 +180,7 @@ async def _all(
     flow: Flow, selection: Selection, decide: Decide, *, as_json: bool, taking_up: bool = False
 ) -> None:
     done = refused = 0
-    async for decided in decide_all(flow, selection, decide, taking_up=taking_up):
+    async for decided in flow.bulk.all(selection, decide, taking_up=taking_up):
         done += decided.status is not None
         refused += decided.status is None
         line = json.dumps(decided.as_json()) if as_json else _line(decided)

@@ -118,7 +118,8 @@ def rebuild(
     place: Place,
     *,
     projection: Annotated[
-        str, typer.Argument(metavar="PROJECTION", help="Its name: motions or activity.")
+        str,
+        typer.Argument(metavar="PROJECTION", help="Its name: motions, activity, search or log."),
     ],
     restart: Annotated[
         bool,

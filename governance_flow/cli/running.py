@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from governance_flow.application.audit.reporting import report_json
 from governance_flow.application.ports.flow_orchestrator import PipelineStatus
-from governance_flow.cli.auditing import report_json, verification_view, verify
+from governance_flow.cli.auditing import verification_view, verify
 from governance_flow.cli.command import JsonOption, Place, command, opened
 from governance_flow.cli.driving import drive
 from governance_flow.cli.errors import Failed

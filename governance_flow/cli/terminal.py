@@ -6,11 +6,16 @@ recolour the screen or reverse the direction of the line.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import unicodedata
+from datetime import UTC, datetime
 
 from rich.console import Console
+
+FORMAT_VARIABLE = "GOVERNANCE_FLOW_LOG_FORMAT"
+"""Holds console or json."""
 
 WIDTH_OFF_TERMINAL = 160
 """Columns when nobody's terminal sets a limit: a file or a pipe can be as wide as it needs."""
@@ -48,8 +53,18 @@ def is_lively(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal
 
 
+def says_json() -> bool:
+    """Return whether somebody collects what goes to stderr, and wants an object in every line."""
+    return os.environ.get(FORMAT_VARIABLE, "").strip().lower() == "json"
+
+
 def say(line: str) -> None:
-    """Print one line to stderr, just as it is."""
+    """Print one line to stderr, just as it is; among log lines in JSON, as one of those."""
+    if says_json():
+        level = "error" if line.startswith("error: ") else "info"
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        entry = {"timestamp": now, "level": level, "logger": "governance_flow.cli", "event": line}
+        line = json.dumps(entry)
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

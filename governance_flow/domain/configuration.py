@@ -195,6 +195,9 @@ class AlertPolicy(ConfigurationModel):
 
     webhook_url: WebAddress | None = None
     webhook_secret_env: EnvironmentName | None = None
+    apprise_urls_env: EnvironmentName | None = None
+    """The variable with one or more addresses of apprise's; they hold secrets."""
+
     retry_seconds: PositiveSeconds = 30.0
     docket_starved_at_blocked_share: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.5
     """Share of the places held by blocked motions at which an alert goes out."""

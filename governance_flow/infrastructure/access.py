@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 from governance_flow.application.access.bearers import Token
 from governance_flow.application.access.denials import Denial, DenialReason
@@ -94,7 +95,7 @@ class SqlAccessStore:
 
     # -- Denials -------------------------------------------------------------------------------
 
-    async def record_denial(self, denial: Denial) -> None:
+    async def record_denial(self, denial: Denial, *, forget_before: datetime | None = None) -> None:
         """Record a denial: one row for all that are alike in the same minute."""
         params = {
             "minute_us": to_us(denial.minute),
@@ -105,7 +106,13 @@ class SqlAccessStore:
             "operation": denial.operation,
             "count": denial.count,
         }
-        await self._database.write(lambda tx: tx.execute(self._sql.record_denial, params))
+
+        def work(tx: StoreTransaction) -> None:
+            if forget_before is not None:
+                tx.execute(self._sql.forget_denials, {"before_us": to_us(forget_before)})
+            tx.execute(self._sql.record_denial, params)
+
+        await self._database.write(work)
 
     async def denials(self, *, limit: int, before: int | None = None) -> list[tuple[int, Denial]]:
         """Return the newest denials with their row's number, newest first."""

@@ -1,4 +1,4 @@
-"""Where alerts go: always to the log, and to a webhook if one is configured."""
+"""Where alerts go: always to the log, and to a webhook and to people if they are configured."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from governance_flow.application.ports.alerts import Alert
+from governance_flow.application.ports.alerts import Alert, AlertNotDelivered
 from governance_flow.application.ports.clock import Clock, SystemClock
 from governance_flow.application.signing import IDEMPOTENCY_HEADER, SIGNATURE_HEADER, sign
 from governance_flow.domain.configuration import AlertPolicy
-from governance_flow.domain.errors import ConfigurationError, GovernanceFlowError
+from governance_flow.domain.errors import ConfigurationError
+from governance_flow.infrastructure.apprise_alerts import AppriseSink, build_apprise_sinks
 
 WEBHOOK_TIMEOUT_SECONDS = 10.0
-
-
-class AlertNotDelivered(GovernanceFlowError):
-    """A sink did not take an alert; it is tried again."""
 
 
 class LogSink:
@@ -107,24 +104,33 @@ def build_alert_sinks(
     policy: AlertPolicy,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
-) -> tuple[LogSink | WebhookSink, ...]:
+) -> tuple[LogSink | WebhookSink | AppriseSink, ...]:
     """Return the sinks that the configuration asks for; each wants to be closed.
 
     Raises:
-        ConfigurationError: the variable that should hold the webhook's secret is not set.
+        ConfigurationError: a variable that should hold the webhook's secret, or the addresses that
+            apprise reaches, is not set, or an address cannot be used.
     """
-    if policy.webhook_url is None:
-        return (LogSink(),)
     environ = os.environ if environ is None else environ
-    secret = None
-    if policy.webhook_secret_env is not None:
-        secret = environ.get(policy.webhook_secret_env, "").encode()
-        if not secret:
-            raise ConfigurationError(
-                "alerts.webhook_secret_env: the environment variable "
-                f"{policy.webhook_secret_env} is not set, or empty"
-            )
-    return (LogSink(), WebhookSink(policy.webhook_url, secret=secret, clock=clock))
+    sinks: list[LogSink | WebhookSink | AppriseSink] = [LogSink()]
+    if policy.apprise_urls_env is not None:
+        sinks += build_apprise_sinks(policy.apprise_urls_env, environ)
+    if policy.webhook_url is not None:
+        # Last, because it is the one that holds connections, and nothing may fail after it.
+        sinks.append(WebhookSink(policy.webhook_url, secret=_secret(policy, environ), clock=clock))
+    return tuple(sinks)
+
+
+def _secret(policy: AlertPolicy, environ: Mapping[str, str]) -> bytes | None:
+    if policy.webhook_secret_env is None:
+        return None
+    secret = environ.get(policy.webhook_secret_env, "").encode()
+    if not secret:
+        raise ConfigurationError(
+            "alerts.webhook_secret_env: the environment variable "
+            f"{policy.webhook_secret_env} is not set, or empty"
+        )
+    return secret
 
 
 def _encode(alert: Alert) -> bytes:

@@ -15,6 +15,7 @@ from governance_flow.application.ports.assignments import (
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.infrastructure.agenda import SqlAgenda
 from governance_flow.infrastructure.alerts_outbox import SqlAlertOutbox
+from governance_flow.infrastructure.backlog import SqlBacklog
 from governance_flow.infrastructure.checkpoints import SqlCheckpoints
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.hints import Channel
@@ -24,7 +25,9 @@ from governance_flow.infrastructure.leases import SqlLeases
 from governance_flow.infrastructure.work_changes import WorkChanges
 
 
-class SqlAssignmentStore(SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, SqlDuties):
+class SqlAssignmentStore(
+    SqlLeases, SqlAgenda, SqlAlertOutbox, SqlCheckpoints, SqlDuties, SqlBacklog
+):
     """Leases, agenda, outbox, checkpoints and duties, and what is asked of all of them together."""
 
     def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from governance_flow.application.ports.audit import LogEnds, StoredRow, StreamCursor
@@ -91,23 +91,22 @@ class SqlAuditLog:
         return int(rows[0][1]) if rows and rows[0][0] == position else None
 
     async def _rows(self, query: str, params: Mapping[str, object]) -> list[StoredRow]:
-        return await self._database.read(
-            lambda tx: [_row(row) for row in tx.execute(query, params)]
+        return await self._database.read(lambda tx: _stored(tx.execute(query, params)))
+
+
+def _stored(rows: Sequence[Row]) -> list[StoredRow]:
+    # All in one place, because it is done for every event there is.
+    return [
+        StoredRow(
+            position,
+            _decoded(stream_id) if type(stream_id) is bytes else _text(stream_id),
+            version if type(version) is int else _LEAST,
+            _decoded(topic) if type(topic) is bytes else _text(topic),
+            state if type(state) is bytes else _bytes(state),
+            committed_at_us if type(committed_at_us) is int else _LEAST,
         )
-
-
-def _row(row: Row) -> StoredRow:
-    position, stream_id, version, topic, state, committed_at_us = row
-    if type(version) is int and type(state) is bytes and type(committed_at_us) is int:
-        return StoredRow(position, _text(stream_id), version, _text(topic), state, committed_at_us)
-    return StoredRow(
-        position,
-        _text(stream_id),
-        _number(version),
-        _text(topic),
-        _bytes(state),
-        _number(committed_at_us),
-    )
+        for position, stream_id, version, topic, state, committed_at_us in rows
+    ]
 
 
 # Whoever may change the tables may also let their columns hold anything. What is of a wrong kind
@@ -115,8 +114,6 @@ def _row(row: Row) -> StoredRow:
 
 
 def _text(value: object) -> str:
-    if type(value) is bytes:
-        return _decoded(value)
     return value if isinstance(value, str) else ""
 
 
@@ -126,9 +123,5 @@ def _decoded(value: bytes) -> str:
     return value.decode(errors="surrogateescape")
 
 
-def _number(value: object) -> int:
-    return value if type(value) is int else _LEAST
-
-
 def _bytes(value: object) -> bytes:
-    return value if type(value) is bytes else str(value).encode(errors="surrogateescape")
+    return str(value).encode(errors="surrogateescape")

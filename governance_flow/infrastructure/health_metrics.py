@@ -11,6 +11,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.metrics_core import Metric
 
+from governance_flow.application.ports.backlog import Backlog
 from governance_flow.application.ports.read_model import ActivityTotals
 from governance_flow.application.services.health import HealthSnapshot
 from governance_flow.domain.branches import SERVICE_BRANCH
@@ -30,6 +31,7 @@ def health_metrics(health: HealthSnapshot) -> Iterator[Metric]:
     """Yield every metric of a snapshot, with a sample for each label there can be, zeros too."""
     yield from _motions(health)
     yield from _store(health)
+    yield from _backlog(health.backlog)
     yield from _totals(health.totals)
 
 
@@ -72,6 +74,34 @@ def _store(health: HealthSnapshot) -> Iterator[Metric]:
         "projection_parked_motions",
         "Motions that the read model does not follow any more.",
         health.parked,
+    )
+
+
+def _backlog(backlog: Backlog) -> Iterator[Metric]:
+    yield _gauge(
+        "work_overdue_seconds",
+        "Time since something became due that any worker would have done; 0 if nothing is.",
+        backlog.work_overdue_seconds,
+    )
+    yield _gauge(
+        "docket_wait_seconds",
+        "Time since the first motion of the docket could be admitted; 0 if none waits.",
+        backlog.docket_wait_seconds,
+    )
+    yield _gauge(
+        "alerts_undelivered",
+        "Alerts that a sink has not taken yet, once for each sink, up to a hundred.",
+        backlog.alerts_undelivered,
+    )
+    yield _gauge(
+        "checkpoint_age_seconds",
+        "Time since the newest checkpoint was signed, or since the first event if there is none.",
+        backlog.checkpoint_age_seconds,
+    )
+    yield _gauge(
+        "checkpoint_unsigned_events",
+        "Events that the newest checkpoint does not cover.",
+        backlog.checkpoint_unsigned_events,
     )
 
 

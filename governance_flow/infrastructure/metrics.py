@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from governance_flow.application.services.health import HealthSnapshot
 from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.infrastructure.health_metrics import OTHER, PREFIX, health_metrics
+from governance_flow.infrastructure.http_metrics import HttpMetrics
 
 APPEND_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 GROUP_APPENDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -30,7 +31,10 @@ REASONS: Final = frozenset(
 
 
 class PrometheusMetrics:
-    """Counts for one process. Labels come from closed sets; whatever else comes is ``other``."""
+    """Counts for one process. Labels come from closed sets; whatever else comes is ``other``.
+
+    ``http`` is where its HTTP service counts.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -64,6 +68,7 @@ class PrometheusMetrics:
             ("reason",),
             registry=self._registry,
         )
+        self.http = HttpMetrics(self._registry)
 
     def appended(self, group_size: int, events: int, seconds: float) -> None:
         """Count one committed group: its appends, its events, and how long it took."""

@@ -1,7 +1,7 @@
 -- What happened lately, in buckets of time, and what has happened altogether.
 
 -- name: create_buckets (postgres)
--- How often something happened, by the second, the minute and the hour in which it did.
+-- How often something happened, by the second, the minute, the hour and the day in which it did.
 CREATE TABLE IF NOT EXISTS activity_{generation}_buckets (
     width_seconds integer NOT NULL,
     start_s       bigint  NOT NULL,
@@ -11,13 +11,33 @@ CREATE TABLE IF NOT EXISTS activity_{generation}_buckets (
 );
 
 -- name: create_buckets (sqlite)
--- How often something happened, by the second, the minute and the hour in which it did.
+-- How often something happened, by the second, the minute, the hour and the day in which it did.
 CREATE TABLE IF NOT EXISTS activity_{generation}_buckets (
     width_seconds INTEGER NOT NULL,
     start_s       INTEGER NOT NULL,
     kind          TEXT    NOT NULL,
     amount        INTEGER NOT NULL,
     PRIMARY KEY (width_seconds, start_s, kind)
+) STRICT, WITHOUT ROWID;
+
+-- name: create_stays (postgres)
+-- How many motions left a state in each hour, and how long they had been in it, together.
+CREATE TABLE IF NOT EXISTS activity_{generation}_stays (
+    start_s   bigint NOT NULL,
+    state     text   NOT NULL,
+    motions   bigint NOT NULL,
+    stayed_us bigint NOT NULL,
+    PRIMARY KEY (start_s, state)
+);
+
+-- name: create_stays (sqlite)
+-- How many motions left a state in each hour, and how long they had been in it, together.
+CREATE TABLE IF NOT EXISTS activity_{generation}_stays (
+    start_s   INTEGER NOT NULL,
+    state     TEXT    NOT NULL,
+    motions   INTEGER NOT NULL,
+    stayed_us INTEGER NOT NULL,
+    PRIMARY KEY (start_s, state)
 ) STRICT, WITHOUT ROWID;
 
 -- name: create_totals (postgres)
@@ -44,6 +64,10 @@ CREATE TABLE IF NOT EXISTS activity_{generation}_totals (
 -- The buckets.
 DROP TABLE IF EXISTS activity_{generation}_buckets;
 
+-- name: drop_stays
+-- The stays.
+DROP TABLE IF EXISTS activity_{generation}_stays;
+
 -- name: drop_totals
 -- The totals.
 DROP TABLE IF EXISTS activity_{generation}_totals;
@@ -65,6 +89,24 @@ ON CONFLICT (width_seconds, start_s, kind) DO UPDATE SET amount = amount + exclu
 -- Forgets what is older than anybody asks for, one width at a time.
 DELETE FROM activity_{generation}_buckets
  WHERE width_seconds = :width_seconds AND start_s < :before_s;
+
+-- name: add_stays (postgres)
+-- Adds to the stays of several hours and states at once.
+INSERT INTO activity_{generation}_stays AS kept (start_s, state, motions, stayed_us)
+SELECT * FROM unnest(:start_s::bigint[], :state::text[], :motions::bigint[], :stayed_us::bigint[])
+ON CONFLICT (start_s, state) DO UPDATE
+   SET motions = kept.motions + excluded.motions, stayed_us = kept.stayed_us + excluded.stayed_us;
+
+-- name: add_stay (sqlite)
+-- Adds to the stays of one hour and state.
+INSERT INTO activity_{generation}_stays (start_s, state, motions, stayed_us)
+VALUES (:start_s, :state, :motions, :stayed_us)
+ON CONFLICT (start_s, state) DO UPDATE
+   SET motions = motions + excluded.motions, stayed_us = stayed_us + excluded.stayed_us;
+
+-- name: prune_stays
+-- Forgets the hours that nobody asks for any more.
+DELETE FROM activity_{generation}_stays WHERE start_s < :before_s;
 
 -- name: add_totals (postgres)
 -- Adds to several totals at once.
@@ -90,6 +132,18 @@ SELECT kind, CAST(sum(amount) AS bigint) FROM (
     SELECT kind, amount FROM activity_{generation}_buckets
      WHERE width_seconds = 3600 AND start_s >= :hour_s
 ) AS found GROUP BY kind;
+
+-- name: read_buckets
+-- The buckets of one width in a stretch of time, for a chart.
+SELECT start_s, kind, amount FROM activity_{generation}_buckets
+ WHERE width_seconds = :width_seconds AND start_s >= :since_s AND start_s <= :until_s
+ ORDER BY start_s;
+
+-- name: read_stays
+-- What motions left in some hours, and how long they had been there.
+SELECT state, CAST(sum(motions) AS bigint), CAST(sum(stayed_us) AS bigint)
+  FROM activity_{generation}_stays
+ WHERE start_s >= :since_s AND start_s <= :until_s GROUP BY state;
 
 -- name: read_totals
 -- All totals: their number is bounded by what the labels can be.

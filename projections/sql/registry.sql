@@ -13,13 +13,15 @@ SELECT 1;
 
 -- name: registry_exists (postgres)
 -- Whether the tables below are there.
-SELECT count(*) = 2 FROM pg_tables
- WHERE schemaname = current_schema() AND tablename IN ('projections', 'projections_parked');
+SELECT count(*) = 3 FROM pg_tables
+ WHERE schemaname = current_schema()
+   AND tablename IN ('projections', 'projections_parked', 'projections_layouts');
 
 -- name: registry_exists (sqlite)
 -- Whether the tables below are there.
-SELECT count(*) = 2 FROM sqlite_schema
- WHERE type = 'table' AND name IN ('projections', 'projections_parked');
+SELECT count(*) = 3 FROM sqlite_schema
+ WHERE type = 'table'
+   AND name IN ('projections', 'projections_parked', 'projections_layouts');
 
 -- name: create_projections (postgres)
 -- One row a generation. The position moves in the transaction that writes the rows.
@@ -70,6 +72,29 @@ CREATE TABLE IF NOT EXISTS projections_parked (
     reason     TEXT    NOT NULL,
     PRIMARY KEY (motion_id, projection, generation)
 ) STRICT;
+
+-- name: create_layouts (postgres)
+-- What the rows of a projection look like. One that is not named here has the first layout.
+CREATE TABLE IF NOT EXISTS projections_layouts (
+    name   text    PRIMARY KEY,
+    layout integer NOT NULL
+);
+
+-- name: create_layouts (sqlite)
+-- What the rows of a projection look like. One that is not named here has the first layout.
+CREATE TABLE IF NOT EXISTS projections_layouts (
+    name   TEXT    PRIMARY KEY,
+    layout INTEGER NOT NULL
+) STRICT;
+
+-- name: read_layouts
+-- The layouts there are.
+SELECT name, layout FROM projections_layouts;
+
+-- name: keep_layout
+-- The layout of a projection from now on.
+INSERT INTO projections_layouts (name, layout) VALUES (:name, :layout)
+ON CONFLICT (name) DO UPDATE SET layout = excluded.layout;
 
 -- name: read_all_generations (postgres)
 -- Every generation of these projections.

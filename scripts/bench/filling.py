@@ -39,7 +39,8 @@ _PAGE = 10_000
 _SOME = 200
 
 _EMPTY_ELSEWHERE = {
-    *("governance_flow_schema", "lease_tokens", "events", "head", "projections"),
+    *("governance_flow_schema", "lease_tokens", "events", "head"),
+    *("projections", "projections_layouts"),
     *(TILES, CHECKPOINTS),
 }
 """Tables that every store has rows of its own in, or that are written separately."""
@@ -212,9 +213,11 @@ def _counted(table: _Table, copies: int) -> Iterator[Row]:
 
     Only the last day's buckets are kept, as the projection itself forgets the others.
     """
+    if _BUCKET in table.columns:
+        yield from table.rows
+        return
     if _COUNTER not in table.columns:
         raise CannotCopy(f"rows in a table that is not known: {table.name}")
-    times = 1 if _BUCKET in table.columns else copies
     at = table.columns.index(_COUNTER)
     for row in table.rows:
-        yield (*row[:at], row[at] * times, *row[at + 1 :])
+        yield (*row[:at], row[at] * copies, *row[at + 1 :])

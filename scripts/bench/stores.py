@@ -68,7 +68,10 @@ class Stores:
             yield f"sqlite:///{path}"
         finally:
             for file in path.parent.glob(f"{path.name}*"):
-                file.unlink()
+                if file.is_dir():  # its keys
+                    shutil.rmtree(file)
+                else:
+                    file.unlink()
 
     def size_bytes(self, address: str) -> int:
         """Return how much room a store takes."""

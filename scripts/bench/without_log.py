@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from governance_flow import bootstrap
 from governance_flow.application.ports.transparency_log import SignedCheckpoint
 from governance_flow.application.services.checkpointing import Checkpointing
 from governance_flow.application.services.witnessing import Witnessing
+from governance_flow.bootstrap import wiring
 from governance_flow.domain.witness import WitnessRequest, WitnessStatement
 from projections.log import LogProjection
 
@@ -60,6 +60,6 @@ class _NoCheckpoints(Checkpointing):
 def without_log() -> Iterator[None]:
     """Let pipelines that are opened meanwhile have neither signatures nor an audit log."""
     with patch.multiple(
-        bootstrap, Witnessing=_Unsigned, LogProjection=_NoLog, Checkpointing=_NoCheckpoints
+        wiring, Witnessing=_Unsigned, LogProjection=_NoLog, Checkpointing=_NoCheckpoints
     ):
         yield

@@ -182,7 +182,7 @@ async def test_an_event_that_nobody_can_read_has_a_leaf_like_any_other(
     assert await tiles_in(database) == await expected(assembly.store)
     # The other projections leave these motions out; the log leaves nothing out.
     parked = await follower.read_model.parked(limit=10)
-    assert {item.projection for item in parked} == {"motions", "activity"}
+    assert {item.projection for item in parked} == {"motions", "activity", "search"}
     assert {item.motion_id for item in parked} == {spoiled, other}
 
 
@@ -200,7 +200,7 @@ class Broken(LogProjection):
 
 async def positions(database: AnyDatabase) -> dict[str, int]:
     generations = await database.read(
-        Registry(database.dialect, ["activity", "log", "motions"]).all
+        Registry(database.dialect, ["activity", "log", "motions", "search"]).all
     )
     return {generation.name: generation.position for generation in generations}
 
@@ -219,12 +219,16 @@ async def test_a_log_that_cannot_go_on_stops_and_leaves_no_motion_out(
         with pytest.raises(ProjectionFailed, match=r"'log' cannot apply .* is broken"):
             await broken.runner.run_once(4)
         assert await tiles_in(database) == before
-        assert await positions(database) == dict.fromkeys(("activity", "log", "motions"), stopped)
+        assert await positions(database) == dict.fromkeys(
+            ("activity", "log", "motions", "search"), stopped
+        )
         assert await follower.read_model.parked(limit=10) == []
     # Mended, it goes on where it stopped.
     await follower.runner.catch_up(head)
     assert await tiles_in(database) == await expected(assembly.store)
-    assert await positions(database) == dict.fromkeys(("activity", "log", "motions"), head)
+    assert await positions(database) == dict.fromkeys(
+        ("activity", "log", "motions", "search"), head
+    )
 
 
 DAMAGE = {

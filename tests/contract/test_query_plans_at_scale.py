@@ -73,6 +73,14 @@ PARAMS: Mapping[str, object] = {
     "since_us": NOW_US,
     "due_us": NOW_US,
     "until_us": NOW_US,
+    "introducer": "member 7",
+    "word": "word7",
+    "first": "word",
+    "beyond": "wore",
+    "before_us": 2**62,
+    "before_id": "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "introduced_at_us": 1,
+    "states": ["PLANNING", "EXECUTING", "INTRODUCED", "TABLED"],
     "lease_expires_at_us": NOW_US + 15_000_000,
     "after_us": 0,
     "after_version": 0,
@@ -89,6 +97,7 @@ PARAMS: Mapping[str, object] = {
     "before_s": 0,
     "since_s": NOW_US // 10**6 - DAY_S,
     "minute_s": NOW_US // 10**6 - DAY_S + 60,
+    "until_s": NOW_US // 10**6,
     "hour_s": NOW_US // 10**6 - DAY_S + 3_600,
 }
 """A value for each parameter there is; another one must be named here first."""
@@ -114,6 +123,7 @@ def statements(store: Large) -> Iterator[tuple[str, str, dict[str, object]]]:
         "assignments",
         "agenda",
         "alerts_outbox",
+        "backlog",
         "work_changes",
         "snapshots",
         "audit",
@@ -123,7 +133,8 @@ def statements(store: Large) -> Iterator[tuple[str, str, dict[str, object]]]:
         for name in files
     )
     theirs = (
-        generation_queries(f"sql/{name}.sql", store.dialect, 1) for name in ("motions", "activity")
+        generation_queries(f"sql/{name}.sql", store.dialect, 1)
+        for name in ("motions", "activity", "search")
     )
     for queries in (*ours, *theirs):
         for name, sql in queries.items():

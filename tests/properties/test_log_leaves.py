@@ -75,7 +75,46 @@ def test_no_leaf_is_longer_than_it_may_be(row: StoredRow, length: int, character
 @given(st.text(max_size=50) | AWKWARD, st.booleans())
 def test_a_statement_is_found_in_the_stored_bytes_as_it_was_made(text: str, ascii_: bool) -> None:
     state = json.dumps({"statement": text, "to": "x"}, ensure_ascii=ascii_).encode()
-    assert statement_in(state) == text
+    assert statement_in(state) == text.encode()
+
+
+# What makes parsers disagree: escapes in names, names twice, half characters, what is no UTF-8, no
+# number or no JSON at all, and more of everything than some of them take.
+NAMES = st.sampled_from(
+    [b'"statement"', b'"\\u0073tatement"', b'"to"', b'"\\ud83d"', b'"\xff"', b"to"]
+)
+TEXT_VALUES = [
+    *(b'"x"', b'"a\\n\\"b\\u00e9"', '"\N{EM DASH} é😀"'.encode(), b'"\\ud83d\\ude00"'),
+    *(b'"\\ud83d"', b'"\xff"', b'"\xed\xa0\xbd"', b'"\x00"', b'"', b'"\\x"'),
+]
+OTHER_VALUES = [
+    *(b"7", b"-0", b"01", b"1e999", b"NaN", b"-Infinity", b"9" * 4300, b"9" * 4301),
+    *(b"null", b"true", b"", b"{}", b'["x"]', b'{"statement":"y"}', b'"x","statement":"y"'),
+    *(b"[" * 190 + b"]" * 190, b"[" * 300 + b"]" * 300, b"[" * 100_000),
+]
+VALUES = st.sampled_from(TEXT_VALUES) | st.sampled_from(OTHER_VALUES)
+SPACES = st.sampled_from([b"", b"", b"", b" \n\t\r", b"\x0b", b"\xef\xbb\xbf", b"x"])
+MEMBERS = st.lists(st.tuples(NAMES, VALUES).map(b":".join), max_size=4).map(b",".join)
+HOSTILE = st.builds(
+    lambda before, members, after: before + b"{" + members + b"}" + after, SPACES, MEMBERS, SPACES
+)
+
+
+def parsed(state: bytes) -> bytes | None:
+    """Return the statement as Python's own parser finds it."""
+    try:
+        statement = json.loads(state)["statement"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return statement.encode(errors="surrogatepass") if isinstance(statement, str) else None
+
+
+@hypothesis_settings(max_examples=1000)
+@given(HOSTILE | HOSTILE.map(lambda state: state.decode(errors="replace").encode("utf-16")))
+def test_a_statement_is_found_where_any_parser_finds_it_whatever_else_there_is(
+    state: bytes,
+) -> None:
+    assert statement_in(state) == parsed(state)
 
 
 @given(ROWS, ROWS)

@@ -17,8 +17,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest import mock
 
-from governance_flow import bootstrap
 from governance_flow.application.ports.clock import Clock
+from governance_flow.bootstrap import opening
 from governance_flow.domain.errors import StoreUnavailable
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.hints import Channel, Hints
@@ -194,5 +194,5 @@ def shared_store() -> Iterator[None]:
     def open_database(_address: str, **_named: object) -> Line:
         return LINE.get()
 
-    with mock.patch.object(bootstrap, "open_database", open_database):
+    with mock.patch.object(opening, "open_database", open_database):
         yield

@@ -16,17 +16,20 @@ from projections.read_model import SqlReadModel
 from projections.rebuild import Rebuilder
 from projections.reconcile import Fault, ReadModelCheck
 from projections.runner import ProjectionRunner
+from projections.search import SearchProjection
 from tests.support.assembly import MAPPER, replayed, whole_log
 
 T = TypeVar("T")
 
-TABLES = ("projections", "projections_parked")
+TABLES = ("projections", "projections_parked", "projections_layouts")
 GENERATION_TABLES = (
     "motions_{}",
     "motions_{}_counters",
     "motions_{}_halts",
     "activity_{}_buckets",
+    "activity_{}_stays",
     "activity_{}_totals",
+    "search_{}_words",
 )
 
 
@@ -51,7 +54,11 @@ Follow = Callable[..., Follower]
 
 def follower_of(database: Database, store: Any, *projections: Projection) -> Follower:
     """Return a follower; those projections that are given replace the usual ones by name."""
-    usual: tuple[Projection, ...] = (MotionsProjection(), ActivityProjection())
+    usual: tuple[Projection, ...] = (
+        MotionsProjection(),
+        ActivityProjection(),
+        SearchProjection(),
+    )
     chosen = {projection.name: projection for projection in (*usual, *projections)}
     runner = ProjectionRunner(database, store, MAPPER, list(chosen.values()))
     return Follower(
@@ -88,6 +95,8 @@ class Recorder:
     name = "recorder"
 
     by_motion = True
+
+    layout = 1
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []

@@ -48,12 +48,19 @@ _FINISHED = {
     "motions_1": """
         INSERT INTO motions_1
         SELECT {id}, 20, n, CASE n % 10 WHEN 0 THEN 'REJECTED' ELSE 'ACKNOWLEDGED' END,
-               n, FALSE, FALSE, FALSE, '{{}}' FROM {numbers}
+               n, FALSE, FALSE, FALSE, FALSE, NULL, NULL, 'member ' || n % 50, '{{}}'
+          FROM {numbers}
+    """,
+    "search_1_words": """
+        INSERT INTO search_1_words SELECT 'word' || n % 50, n, {id} FROM {numbers}
     """,
     "activity_1_buckets": """
         INSERT INTO activity_1_buckets
         SELECT CASE n % 10 WHEN 0 THEN 3600 WHEN 1 THEN 60 ELSE 1 END, n, 'completion', 1
           FROM {numbers}
+    """,
+    "activity_1_stays": """
+        INSERT INTO activity_1_stays SELECT n, 'PLANNING', 1, 1 FROM {numbers}
     """,
     "snapshots": """
         INSERT INTO snapshots SELECT {id}, 100, 1, {bytes} FROM {numbers} WHERE n % 100 = 0
@@ -74,6 +81,12 @@ _WAITING = {
         INSERT INTO agenda (motion_id, kind, due_us, order_us)
         SELECT {id}, 'admit', {later}, {later} FROM {numbers}
     """,
+    "motions in the docket, and motions whose deadline is to come": """
+        INSERT INTO motions_1
+        SELECT {id_of_waiting}, 1, n, CASE n % 2 WHEN 0 THEN 'INTRODUCED' ELSE 'EXECUTING' END,
+               n, TRUE, FALSE, n % 2 = 0, FALSE, CASE n % 2 WHEN 0 THEN n END,
+               CASE n % 2 WHEN 1 THEN {later} END, 'member ' || n % 50, '{{}}' FROM {numbers}
+    """,
     "alerts to be tried again": """
         INSERT INTO alerts_outbox (alert_id, sink, body, created_us, due_us)
         SELECT CAST(n AS text), 'log', '', n, {later} FROM {numbers}
@@ -91,11 +104,15 @@ _DUE = {
     """,
     "active motions": """
         INSERT INTO motions_1
-        SELECT {id}, 7, n, 'PLANNING', n, TRUE, n % 2 = 0, FALSE, '{{}}' FROM {numbers}
+        SELECT {id}, 7, n, 'PLANNING', n, TRUE, n % 2 = 0, FALSE, n % 4 = 0, NULL, n,
+               'member ' || n % 50, '{{}}' FROM {numbers}
     """,
 }
 DUE_FROM = 5_000_000
 """The numbers of what is due begin here."""
+
+WAITING_FROM = 10_000_000
+"""The numbers of motions that wait begin here."""
 
 
 def id_of(number: int) -> str:
@@ -136,6 +153,7 @@ class Large(ABC):
         for sql in tables.values():
             filled = sql.format(
                 id=_ID[self.dialect].format(n="n"),
+                id_of_waiting=_ID[self.dialect].format(n=f"n + {WAITING_FROM}"),
                 id_of_twenty=_ID[self.dialect].format(n="(n - 1) / 20"),
                 bytes=_EMPTY[self.dialect],
                 numbers=_NUMBERS[self.dialect],

@@ -307,7 +307,7 @@ class Forger:
         # Where events were cut off, what was built from them must not have come further.
         self.execute("UPDATE projections SET position = ? WHERE position > ?", self.last, self.last)
         async with self.opened() as played:
-            for name in names or ("motions", "activity", "log"):
+            for name in names or ("motions", "activity", "search", "log"):
                 await played.flow.rebuilder.rebuild(name)
 
     def forget_promises(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
 PREFIX = "gf"
 ID_BYTES = 8
 SECRET_BYTES = 32
-TEXT_CHARACTERS_MAX = 200
+TOKEN = re.compile(rf"{PREFIX}_([0-9a-f]{{{2 * ID_BYTES}}})_([0-9a-f]{{{2 * SECRET_BYTES}}})")
 SESSION_LIFETIME = timedelta(hours=12)
 REMEMBERED = timedelta(seconds=1)
 """How long a token that was found valid counts as valid: a revocation takes so long to be felt."""
 
 REMEMBERED_MAX = 10_000
+WRITTEN_EVERY = timedelta(seconds=5)
+"""How long denials that come over and over are only counted."""
+
+DENIALS_KEPT = timedelta(days=90)
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +48,7 @@ log = structlog.get_logger(__name__)
 class OpenedSession:
     """A session just opened; ``cookie`` is the only copy of what the browser must show."""
 
-    cookie: str
+    cookie: str = field(repr=False)
     session: Session
     bearer: Bearer
 
@@ -60,6 +66,12 @@ class Gatekeeper:
         self._clock = clock
         self._random = random
         self._remembered: dict[str, tuple[KeptToken, datetime]] = {}
+        self._counted: Counter[Denial] = Counter()
+        self._written_at = clock.now()
+
+    def now(self) -> datetime:
+        """Return the store's time."""
+        return self._clock.now()
 
     # -- Making out and taking back ------------------------------------------------------------
 
@@ -104,8 +116,9 @@ class Gatekeeper:
 
     async def revoke(self, token_id: str) -> None:
         """Let a token be accepted no more; raises InvalidInput if there is none to revoke."""
+        revoked = await self._store.revoke_token(token_id)
         self._remembered.pop(token_id, None)
-        if not await self._store.revoke_token(token_id):
+        if not revoked:
             msg = f"there is no token {token_id!r:.60}, or it was revoked before"
             raise InvalidInput(msg, field="token_id")
 
@@ -113,11 +126,11 @@ class Gatekeeper:
 
     async def bearer_of(self, text: str) -> Bearer:
         """Return whoever shows this token; raises AccessDenied."""
-        prefix, _, rest = text.partition("_")
-        token_id, _, secret = rest.partition("_")
-        if prefix != PREFIX or not token_id or not secret or len(text) > TEXT_CHARACTERS_MAX:
+        shown = TOKEN.fullmatch(text)
+        if shown is None:
             msg = "this is not a token of ours: send the text that token create printed, gf_..."
             raise AccessDenied(msg, DenialReason.MALFORMED)
+        token_id, secret = shown.groups()
         kept = await self._find(token_id)
         if kept is None or not hmac.compare_digest(kept.secret_sha256, _digest(secret)):
             msg = "no such token was made out for this store; ask its operator for one"
@@ -146,6 +159,11 @@ class Gatekeeper:
             raise AccessDenied("the session's token is gone: sign in anew", DenialReason.UNKNOWN)
         return Bearer.of(self._valid(kept.token)), session
 
+    async def accepts(self, bearer: Bearer) -> bool:
+        """Return whether somebody who was let in would be let in again."""
+        kept = await self._find(bearer.token_id)
+        return kept is not None and kept.token.is_valid(self._clock.now())
+
     async def close_session(self, cookie: str) -> None:
         """Let a session be accepted no more."""
         await self._store.close_session(_digest(cookie))
@@ -153,7 +171,7 @@ class Gatekeeper:
     async def _find(self, token_id: str) -> KeptToken | None:
         now = self._clock.now()
         remembered = self._remembered.get(token_id)
-        if remembered is not None and now - remembered[1] < REMEMBERED:
+        if remembered is not None and timedelta() <= now - remembered[1] < REMEMBERED:
             return remembered[0]
         kept = await self._store.find_token(token_id)
         if kept is not None:
@@ -173,9 +191,22 @@ class Gatekeeper:
 
     # -- Who was turned away -------------------------------------------------------------------
 
-    async def record(self, denied: AccessDenied, *, client: str, operation: str) -> None:
-        """Record a denial in the log and in the store; no secret comes near it."""
+    async def record(
+        self, denied: AccessDenied, *, client: str, operation: str, quietly: bool = False
+    ) -> None:
+        """Record a denial in the log and in the store; no secret comes near it.
+
+        ``quietly``, for somebody who is denied over and over, it is only counted at first; what was
+        counted is written together, every few seconds.
+        """
         now = self._clock.now()
+        minute = now.replace(second=0, microsecond=0)
+        alike = Denial(minute, denied.reason, denied.token_id, denied.name, client, operation)
+        if quietly and (alike in self._counted or len(self._counted) < REMEMBERED_MAX):
+            self._counted[alike] += 1
+            if now - self._written_at >= WRITTEN_EVERY:
+                await self._write_counted(now)
+            return
         log.warning(
             "access denied",
             reason=denied.reason.value,
@@ -184,13 +215,21 @@ class Gatekeeper:
             client=client,
             operation=operation,
         )
-        minute = now.replace(second=0, microsecond=0)
-        await self._store.record_denial(
-            Denial(minute, denied.reason, denied.token_id, denied.name, client, operation)
-        )
+        await self._store.record_denial(alike, forget_before=now - DENIALS_KEPT)
+
+    async def _write_counted(self, now: datetime) -> None:
+        counted, self._counted = self._counted, Counter()
+        self._written_at = now
+        log.warning("access denied over and over", times=counted.total())
+        for alike, count in counted.items():
+            await self._store.record_denial(
+                replace(alike, count=count), forget_before=now - DENIALS_KEPT
+            )
 
     async def denials(self, *, limit: int, before: int | None = None) -> list[tuple[int, Denial]]:
         """Return the newest denials with their row's number, newest first."""
+        if self._counted:
+            await self._write_counted(self._clock.now())
         return await self._store.denials(limit=limit, before=before)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from governance_flow.application.audit.faults import Check, Fault
 from governance_flow.application.audit.leaves import GENESIS, leaf_hash_of
@@ -20,7 +19,7 @@ from governance_flow.transparency.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from governance_flow.application.ports.audit import StoredRow
     from governance_flow.application.ports.transparency_log import LogCheckpoints, LogTree
@@ -33,6 +32,13 @@ _FIRST = leaf_hash(GENESIS)
 
 ALTERED_LISTED_MAX = 10
 """How many altered events are named: where one was dropped or added, all behind it have moved."""
+
+
+class _Stretch(NamedTuple):
+    """Leaf hashes one after the other, and the index of the first."""
+
+    start: int
+    hashes: bytes
 
 
 class LogCheck:
@@ -81,23 +87,22 @@ class LogCheck:
         if self._logged < 1:
             self._logged = 0
             self._spoil("the audit log says that it has come to a position before the first")
-        if (await self._logged_hashes(0, 1)).get(0, _FIRST) != _FIRST:
+        if any(logged != _FIRST for _, logged in await self._logged_hashes(0, 1)):
             self._spoil("the first leaf of the audit log is not the one that every log begins with")
         self._promises = self._promised.in_order()
         await self._advance()
 
     async def add(self, page: Sequence[StoredRow]) -> Iterator[Fault]:
         """Compare the next rows with the log, and return what is wrong with them."""
-        for run in _runs(row for row in page if row.position >= self._edge.size):
+        size = self._edge.size
+        for run in _runs([row for row in page if row.position >= size]):
             await self._fill_up_to(run[0].position)
             if self._edge.size != run[0].position:
                 # Behind a gap of which the log knows nothing, nothing can be compared.
                 break
             logged = await self._logged_hashes(self._edge.size, run[-1].position + 1)
-            hashes = [leaf_hash_of(row) for row in run]
-            for row, found in zip(run, hashes, strict=True):
-                if logged.get(row.position, found) != found:
-                    self._alter(row)
+            hashes = list(map(leaf_hash_of, run))
+            self._compare_leaves(run, hashes, logged)
             await self._extend(hashes)
         return self._taken()
 
@@ -139,6 +144,22 @@ class LogCheck:
         """How many events have no leaf in the log's tiles yet."""
         return max(0, self._edge.size - self._logged)
 
+    def _compare_leaves(
+        self, run: Sequence[StoredRow], hashes: Sequence[bytes], logged: Sequence[_Stretch]
+    ) -> None:
+        """Hold the leaves of rows, which follow each other, against those that were logged."""
+        first = run[0].position
+        for start, expected in logged:
+            found = hashes[start - first : start - first + len(expected) // HASH_BYTES]
+            # Nearly always they are the same, and not worth a look at each.
+            if b"".join(found) == expected:
+                continue
+            for row, leaf, logged_leaf in zip(
+                run[start - first :], found, _cut(expected), strict=False
+            ):
+                if leaf != logged_leaf:
+                    self._alter(row)
+
     def _alter(self, row: StoredRow) -> None:
         self._altered_count += 1
         self._altered_last = row
@@ -167,29 +188,37 @@ class LogCheck:
         while self._edge.size < min(position, self._logged):
             size = self._edge.size
             logged = await self._logged_hashes(size, min(position, size + FILLED_AT_ONCE))
-            known = [logged[index] for index in takewhile(logged.__contains__, count(size))]
-            if not known:
+            for start, data in logged:
+                if start == self._edge.size:
+                    await self._extend(_cut(data))
+            if self._edge.size == size:
                 # It only says that it has come so far.
                 return
-            await self._extend(known)
 
-    async def _logged_hashes(self, start: int, stop: int) -> dict[int, bytes]:
-        """Return the leaf hashes that stand in the tiles, by index, from one to before another."""
+    async def _logged_hashes(self, start: int, stop: int) -> list[_Stretch]:
+        """Return the leaf hashes that stand in the tiles, from an index to before another.
+
+        There are gaps where tiles are missing or too short.
+        """
         stop = min(stop, self._logged)
         if stop <= start:
-            return {}
+            return []
         tiles = [
             TileId(0, nth) for nth in range(start // TILE_HASHES, (stop - 1) // TILE_HASHES + 1)
         ]
         kept = await self._kept(tiles)
-        hashes = {}
+        found = []
         for tile in tiles:
             data = kept.get(tile, b"")
             if len(data) < _due_bytes(tile, self._logged) or len(data) > TILE_BYTES:
                 self._spoil(f"{_named(tile)} is missing, or not as long as it must be")
-            for at in range(0, len(data) - HASH_BYTES + 1, HASH_BYTES):
-                hashes[tile.nth * TILE_HASHES + at // HASH_BYTES] = data[at : at + HASH_BYTES]
-        return {index: value for index, value in hashes.items() if start <= index < stop}
+            first = tile.nth * TILE_HASHES
+            begin = max(start, first)
+            end = min(stop, first + min(len(data) // HASH_BYTES, TILE_HASHES))
+            if begin < end:
+                cut = data[(begin - first) * HASH_BYTES : (end - first) * HASH_BYTES]
+                found.append(_Stretch(begin, cut))
+        return found
 
     async def _extend(self, hashes: Sequence[bytes]) -> None:
         """Add leaves, stopping at each size that something was promised about."""
@@ -298,16 +327,17 @@ class LogCheck:
             self._next = await anext(self._promises, None)
 
 
-def _runs(rows: Iterable[StoredRow]) -> Iterator[list[StoredRow]]:
+def _runs(rows: list[StoredRow]) -> Iterator[list[StoredRow]]:
     """Yield the rows in runs without a gap."""
-    run: list[StoredRow] = []
-    for row in rows:
-        if run and row.position != run[-1].position + 1:
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
+    start = 0
+    for at in range(1, len(rows) + 1):
+        if at == len(rows) or rows[at].position != rows[at - 1].position + 1:
+            yield rows[start:at]
+            start = at
+
+
+def _cut(hashes: bytes) -> list[bytes]:
+    return [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)]
 
 
 def _named(tile: TileId) -> str:

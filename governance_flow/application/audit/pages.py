@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.audit import AuditLog, StoredRow
 
 ROWS_MIN = 16
-ROWS_MAX = 1024
+ROWS_MAX = 2048
 BYTES_WANTED = 4 * 2**20
 """How much a page may hold: single events may be large, and most are small."""
 

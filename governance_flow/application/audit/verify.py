@@ -21,6 +21,7 @@ from governance_flow.application.audit.positions import PositionCheck
 from governance_flow.application.audit.promises import ENVIRONMENT
 from governance_flow.application.audit.walk import StreamWalk
 from governance_flow.application.audit.words import counted
+from governance_flow.application.process_manager.collecting import collecting_rarely
 from governance_flow.domain.errors import (
     GovernanceFlowError,
     StoreReadOnly,
@@ -80,6 +81,10 @@ class Auditor:
         StoreError is raised only for a store that cannot be reached or read at all, InvalidInput
         for a checkpoint to compare with that is none.
         """
+        with collecting_rarely():
+            return await self._verified(progress, expected)
+
+    async def _verified(self, progress: Progress | None, expected: Expected) -> AuditReport:
         ends = await self._log.ends()
         run = _Run(self._log, self._mapper, ends, progress)
         keys = await KeyHistory.read(self._log, self._mapper, up_to_position=ends.last_position)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -15,16 +15,16 @@ class KeptToken:
     """A token and the digest of its secret half."""
 
     token: Token
-    secret_sha256: bytes
+    secret_sha256: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """A browser that has shown a token. ``csrf`` must come back with everything it changes."""
 
-    session_sha256: bytes
+    session_sha256: bytes = field(repr=False)
     token_id: str
-    csrf: str
+    csrf: str = field(repr=False)
     expires_at: datetime
 
 
@@ -77,8 +77,11 @@ class AccessStore(Protocol):
         """Forget a session."""
         ...
 
-    async def record_denial(self, denial: Denial) -> None:
-        """Record a denial: one row for all that are alike in the same minute."""
+    async def record_denial(self, denial: Denial, *, forget_before: datetime | None = None) -> None:
+        """Record a denial: one row for all that are alike in the same minute.
+
+        Some of those from before a time are forgotten with it.
+        """
         ...
 
     async def denials(self, *, limit: int, before: int | None = None) -> list[tuple[int, Denial]]:

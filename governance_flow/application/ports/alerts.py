@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from governance_flow.domain.errors import GovernanceFlowError
+
 
 class AlertKind(StrEnum):
     """What an alert is about."""
@@ -26,6 +28,10 @@ class Alert:
     message: str
     raised_at: datetime
     motion_id: UUID | None = None
+
+
+class AlertNotDelivered(GovernanceFlowError):
+    """A sink did not take an alert; it is tried again."""
 
 
 class AlertSink(Protocol):

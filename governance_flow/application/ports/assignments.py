@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
+from governance_flow.application.ports.backlog import BacklogReader
 from governance_flow.application.ports.database import Transaction
 
 if TYPE_CHECKING:
@@ -315,7 +316,7 @@ class Duties(Protocol):
         ...
 
 
-class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Duties, Protocol):
+class AssignmentStore(Leases, Agenda, AlertOutbox, Checkpoints, Duties, BacklogReader, Protocol):
     """All operational rows of one store."""
 
     def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:

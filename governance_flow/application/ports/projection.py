@@ -69,6 +69,14 @@ class Projection(Protocol):
         """
         ...
 
+    @property
+    def layout(self) -> int:
+        """The number of what its rows look like and mean, raised by one with every change.
+
+        A store whose rows are of an older one has them built anew when it is opened.
+        """
+        ...
+
     def create(self, tx: Transaction, generation: int) -> None:
         """Make the tables of a generation if they are not there."""
         ...

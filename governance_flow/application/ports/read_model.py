@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from governance_flow.application.ports.overview import MotionFilter, Series
 from governance_flow.application.summaries import MotionSummary
 from governance_flow.domain.states import GovernanceState
 
@@ -62,6 +63,57 @@ class ParkedMotion:
     reason: str
 
 
+Place = tuple[int, UUID]
+"""Where a motion stands in a list: the time that is in order of, in microseconds, and its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some motions of a list, and behind which place it goes on (None: it ends here)."""
+
+    motions: tuple[MotionSummary, ...]
+    next_after: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Some motions that a search has found, and behind which place it goes on (None: that is all).
+
+    ``complete`` says whether every word that begins with the last one asked for was looked up.
+    """
+
+    motions: tuple[MotionSummary, ...]
+    next_after: Place | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StateCounts:
+    """How many motions are in a state, and which of them has been in it for the longest.
+
+    ``oldest`` is None if nobody is in it, and for a state in which motions have ended.
+    """
+
+    motions: int
+    blocked: int
+    overdue: int
+    oldest: MotionSummary | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCounts:
+    """The states side by side, and how far the rows had come. ``overdue`` may be too few."""
+
+    position: int
+    behind_events: int
+    behind_seconds: float
+    by_state: Mapping[GovernanceState, StateCounts]
+    waits_for_person: int
+    overdue: int
+    overdue_more: bool
+    """Whether there are more overdue motions than were counted."""
+
+
 class ReadModel(Protocol):
     """Rows derived from the events, never ahead of them."""
 
@@ -83,12 +135,38 @@ class ReadModel(Protocol):
         blocked: bool | None,
         active: bool | None,
         limit: int,
-        after: tuple[int, UUID] | None,
+        after: Place | None,
     ) -> list[MotionSummary]:
         """Return a page of motions ordered by when they were introduced, then by id.
 
         ``after`` is the introduction time in microseconds and the id of the last motion seen.
         """
+        ...
+
+    async def listed(
+        self, wanted: MotionFilter, *, now: datetime, limit: int, after: Place | None
+    ) -> Listing:
+        """Return at most ``limit`` motions of the list that the filter makes.
+
+        They may be fewer though the list goes on: where one condition is looked up and the others
+        are common, only so many motions are looked at.
+        """
+        ...
+
+    async def board(self, *, now: datetime) -> BoardCounts:
+        """Return the motions of each state, and which of them are overdue at ``now``."""
+        ...
+
+    async def found(self, text: str, *, limit: int, before: Place | None) -> Finding:
+        """Return at most ``limit`` motions that have all the words of a text, the newest first.
+
+        The last word may be the beginning of one. The text may also be the id of a motion. They
+        may be fewer though there are more: only so many motions are looked at.
+        """
+        ...
+
+    async def series(self, *, now: datetime) -> Series:
+        """Return what happened in the hours and days up to ``now``."""
         ...
 
     async def totals(self) -> ActivityTotals:

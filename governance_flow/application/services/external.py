@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,13 +11,13 @@ from governance_flow.application.ports.assignments import HeldLease
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.branches import SERVICE_BRANCH
-from governance_flow.domain.errors import CompletionRefused, CorruptStream, InvalidInput
+from governance_flow.domain.errors import CompletionRefused, CorruptStream, InvalidInput, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from governance_flow.application.ports.assignments import AssignmentStore
+    from governance_flow.application.ports.assignments import AssignmentStore, ClaimedAssignment
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
@@ -66,6 +67,25 @@ class ExternalAssignments:
         claimed = await self._assignments.claim(
             services, owner=by, limit=limit, lease_seconds=lease_seconds
         )
+        try:
+            return await self._handed_out(claimed)
+        except BaseException:
+            # Nobody was told of any of them.
+            await asyncio.shield(self._give_back(claimed))
+            raise
+
+    async def _give_back(self, claimed: Sequence[ClaimedAssignment]) -> None:
+        for row in claimed:
+            try:
+                await self._assignments.release(HeldLease(row.routing_id, row.lease_token))
+            except StoreError as error:
+                log.warning(
+                    "an assignment could not be given back: it is free when its lease ends",
+                    routing_id=str(row.routing_id),
+                    error=str(error),
+                )
+
+    async def _handed_out(self, claimed: Sequence[ClaimedAssignment]) -> list[BranchAssignment]:
         fetched = []
         for row in claimed:
             try:

@@ -8,10 +8,13 @@ there is nothing more of what they want.
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from governance_flow.domain.errors import CompletionRefused
+import structlog
+
+from governance_flow.domain.errors import CompletionRefused, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 
 Fetched = list["BranchAssignment"]
 
+log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What somebody wants: at most ``limit`` assignments of these services, under a lease."""
 
-    services: tuple[str, ...]
+    services: frozenset[str]
     by: str
     limit: int
     lease_seconds: float
@@ -52,6 +57,9 @@ class FetchDesk:
         self._poll_seconds = poll_seconds
         self._waiting: dict[_Waiter, None] = {}
         self._serving: asyncio.Task[None] | None = None
+        self._resting: asyncio.Task[int] | None = None
+        self._looks = 0
+        self._look_again = False
 
     @property
     def waiting(self) -> int:
@@ -69,26 +77,19 @@ class FetchDesk:
     ) -> Fetched:
         """Claim assignments, waiting at most ``wait_seconds`` for the first of them.
 
-        Cancelled while it waits, it leaves nothing claimed. Raises as the fetch that does not wait.
+        Cancelled, it leaves nothing claimed. Raises as the fetch that does not wait.
         """
-        wish = Wish(tuple(services), by, limit, lease_seconds)
-        found = await self._claim(wish)
-        if found or wait_seconds <= 0:
-            return found
-        waiter = _Waiter(wish)
-        self._waiting[waiter] = None
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve(), name="fetch desk")
-        try:
-            # Shielded: an answer that comes in the same moment as the end must be seen below.
-            await asyncio.wait([waiter.answer], timeout=wait_seconds)
-        except asyncio.CancelledError:
-            self._leave(waiter)
-            if waiter.answer.done() and not waiter.answer.exception():
-                await asyncio.shield(self.give_back(waiter.answer.result()))
-            raise
-        self._leave(waiter)
-        return waiter.answer.result() if waiter.answer.done() else []
+        wish = Wish(frozenset(services), by, limit, lease_seconds)
+        if wait_seconds <= 0 or not self._nothing_is_left_for(wish):
+            while True:
+                looks = self._looks
+                found = await self._claim_for_caller(wish)
+                if found or wait_seconds <= 0:
+                    return found
+                if looks == self._looks:
+                    break
+                # Rows were added while we looked: the hint was spent before we began to wait.
+        return await self._wait(wish, wait_seconds)
 
     async def give_back(self, fetched: Iterable[BranchAssignment]) -> None:
         """Let others claim what could not be handed over; what is lost already stays so."""
@@ -99,41 +100,124 @@ class FetchDesk:
                 await self._external.release(assignment.routing_id, assignment.lease_token)
             except CompletionRefused:
                 continue
+            except StoreError as error:
+                log.warning(
+                    "an assignment could not be given back: it is free when its lease ends",
+                    routing_id=str(assignment.routing_id),
+                    error=str(error),
+                )
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Ask the store again for those who wait: something was given back."""
+        self._look_again = True
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+
+    def _nothing_is_left_for(self, wish: Wish) -> bool:
+        """Whether somebody who came before waits for the same: then it is not our turn."""
+        return any(
+            other.wish.services == wish.services and not other.answer.done()
+            for other in self._waiting
+        )
+
+    async def _wait(self, wish: Wish, seconds: float) -> Fetched:
+        waiter = _Waiter(wish)
+        self._waiting[waiter] = None
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve(), name="fetch desk", context=Context())
+        try:
+            # The answer may come in the same moment as the end: it must be seen below.
+            await asyncio.wait([waiter.answer], timeout=seconds)
+        except asyncio.CancelledError:
+            if self._left(waiter) and waiter.answer.exception() is None:
+                await asyncio.shield(self.give_back(waiter.answer.result()))
+            raise
+        return waiter.answer.result() if self._left(waiter) else []
+
+    def _left(self, waiter: _Waiter) -> bool:
+        """Wait no more; return whether an answer had come."""
+        self._waiting.pop(waiter, None)
+        if not self._waiting:
+            self._rouse()
+        if waiter.answer.done():
+            return True
+        waiter.answer.cancel()
+        return False
 
     async def _claim(self, wish: Wish) -> Fetched:
         return await self._external.fetch(
-            wish.services, by=wish.by, limit=wish.limit, lease_seconds=wish.lease_seconds
+            sorted(wish.services), by=wish.by, limit=wish.limit, lease_seconds=wish.lease_seconds
         )
 
-    def _leave(self, waiter: _Waiter) -> None:
-        self._waiting.pop(waiter, None)
-        if not waiter.answer.done():
-            waiter.answer.cancel()
+    async def _claim_for_caller(self, wish: Wish) -> Fetched:
+        """Claim; whoever is cancelled meanwhile gives back what the store had granted already."""
+        claiming = asyncio.create_task(self._claim(wish))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back_once(claiming))
+            raise
+
+    async def _give_back_once(self, claiming: asyncio.Task[Fetched]) -> None:
+        await asyncio.wait([claiming])
+        if not claiming.cancelled() and claiming.exception() is None:
+            await self.give_back(claiming.result())
+
+    # -- The one who asks for all --------------------------------------------------------------
 
     async def _serve(self) -> None:
         seen = 0
         try:
             while self._waiting:
-                seen = await self._assignments.wait_for_work(
-                    seen=seen, timeout_seconds=self._poll_seconds
-                )
+                if not self._look_again:
+                    seen = await self._rest(seen)
+                self._look_again = False
+                self._looks += 1
                 await self._serve_once()
         except Exception as error:  # noqa: BLE001 - each who waits is told, and decides
-            for waiter in list(self._waiting):
+            for waiter in self._waiting:
                 if not waiter.answer.done():
                     waiter.answer.set_exception(error)
 
+    async def _rest(self, seen: int) -> int:
+        """Return at the next hint, after a bounded time, or when somebody rouses us."""
+        resting = asyncio.create_task(
+            self._wait_for_work(seen), name="fetch desk, waiting for work"
+        )
+        self._resting = resting
+        try:
+            await asyncio.wait([resting])
+        finally:
+            self._resting = None
+            resting.cancel()
+        return seen if resting.cancelled() else resting.result()
+
+    async def _wait_for_work(self, seen: int) -> int:
+        return await self._assignments.wait_for_work(seen=seen, timeout_seconds=self._poll_seconds)
+
     async def _serve_once(self) -> None:
-        nothing_for: set[tuple[str, ...]] = set()
-        for waiter in list(self._waiting):
-            if waiter.wish.services in nothing_for or waiter.answer.done():
-                continue
-            found = await self._claim(waiter.wish)
-            if not found:
-                nothing_for.add(waiter.wish.services)
-            elif waiter.answer.done():
-                # It left while we claimed for it.
-                await self.give_back(found)
-            else:
-                self._waiting.pop(waiter, None)
-                waiter.answer.set_result(found)
+        nothing_for: list[frozenset[str]] = []
+        asked: set[_Waiter] = set()
+        # Whoever begins to wait while we claim for others is asked for as well.
+        while new := [waiter for waiter in self._waiting if waiter not in asked]:
+            asked.update(new)
+            for waiter in new:
+                if waiter.answer.done() or any(
+                    waiter.wish.services <= services for services in nothing_for
+                ):
+                    continue
+                found = await self._claim(waiter.wish)
+                if len(found) < waiter.wish.limit:
+                    nothing_for.append(waiter.wish.services)
+                if not found:
+                    continue
+                if waiter.answer.done():
+                    # It left while we claimed for it.
+                    await self.give_back(found)
+                else:
+                    self._waiting.pop(waiter, None)
+                    waiter.answer.set_result(found)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from governance_flow.application.ports.assignments import AssignmentCounts, AssignmentStore
+    from governance_flow.application.ports.backlog import Backlog
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.event_store import EventStore, Head
     from governance_flow.application.ports.read_model import (
@@ -35,6 +36,7 @@ class HealthSnapshot:
     assignments: AssignmentCounts
     parked: int
     oldest_motion_age_seconds: float
+    backlog: Backlog
 
 
 class Health:
@@ -61,6 +63,7 @@ class Health:
         totals = await self._read_model.totals()
         parked = await self._read_model.parked(limit=PARKED_MAX)
         assignments = await self._assignments.counts()
+        backlog = await self._assignments.backlog()
         oldest = counts.oldest_introduced_at
         age = now - oldest if oldest is not None else timedelta()
         return HealthSnapshot(
@@ -71,4 +74,5 @@ class Health:
             assignments=assignments,
             parked=len(parked),
             oldest_motion_age_seconds=max(0.0, age.total_seconds()),
+            backlog=backlog,
         )

@@ -11,6 +11,8 @@ from governance_flow.transparency.errors import TransparencyError
 from governance_flow.transparency.merkle import verify_consistency
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.projection import Follower
     from governance_flow.application.ports.transparency_log import (
@@ -61,6 +63,26 @@ class LogProofs:
             if kept is None:
                 raise NotInLog(f"no checkpoint was signed yet, and none can be: {error}") from error
             return Latest(kept, str(error))
+
+    async def kept(self) -> SignedCheckpoint | None:
+        """Return the latest checkpoint there is, without signing another."""
+        return await self._checkpoints.latest()
+
+    async def covering(self, positions: Iterable[int]) -> dict[int, SignedCheckpoint]:
+        """Return for each position of the log the first checkpoint that promises it.
+
+        Those that no checkpoint covers yet are left out.
+        """
+        covered: dict[int, SignedCheckpoint] = {}
+        found: SignedCheckpoint | None = None
+        for position in sorted(positions):
+            if found is None or found.size <= position:
+                # The tree has a leaf more than the log has events.
+                found = await self._checkpoints.reaching(position + 1)
+            if found is None:
+                break
+            covered[position] = found
+        return covered
 
     async def _signed_now(self) -> SignedCheckpoint:
         await self._follower.catch_up((await self._store.head()).position)

@@ -10,21 +10,21 @@ from governance_flow.application.times import from_us, to_us
 from governance_flow.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from governance_flow.application.summaries import MotionSummary
+    from governance_flow.application.ports.read_model import Place
 
 
-def encode_cursor(last: MotionSummary) -> str:
-    """Return the cursor behind ``last``."""
-    raw = f"{to_us(last.introduced_at)}:{last.motion_id}"
-    return urlsafe_b64encode(raw.encode()).decode()
+def encode_cursor(last: Place) -> str:
+    """Return the cursor behind a place."""
+    moment_us, motion_id = last
+    return urlsafe_b64encode(f"{moment_us}:{motion_id}".encode()).decode()
 
 
-def decode_cursor(cursor: str) -> tuple[int, UUID]:
-    """Return the introduction time in microseconds and the id; raises InvalidInput."""
+def decode_cursor(cursor: str) -> Place:
+    """Return the place that a cursor stands for; raises InvalidInput."""
     try:
-        introduced, motion_id = urlsafe_b64decode(cursor.encode()).decode().split(":")
+        moment_us, motion_id = urlsafe_b64decode(cursor.encode()).decode().split(":")
         # Out of its bounds the time would be too much for the database, and is none of ours.
-        return to_us(from_us(int(introduced))), UUID(motion_id)
+        return to_us(from_us(int(moment_us))), UUID(motion_id)
     except (ValueError, OverflowError, AttributeError) as error:
         msg = f"after: {cursor!r:.60} is no place in a list; use next_after of the page before"
         raise InvalidInput(msg, field="after") from error

@@ -11,17 +11,32 @@ from governance_flow.application.ports.flow_orchestrator import (
     MotionPipelineState,
     PipelineStatus,
 )
-from governance_flow.application.services.introductions import number_field
+from governance_flow.application.ports.overview import (
+    Board,
+    DocketPage,
+    FoundMotions,
+    MotionFilter,
+    OldestInState,
+    Series,
+    StateOnBoard,
+)
+from governance_flow.application.services.introductions import (
+    MAX_NAME_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    number_field,
+    text_field,
+)
 from governance_flow.application.services.pages import decode_cursor, encode_cursor
 from governance_flow.application.summaries import summarise
 from governance_flow.domain.states import TERMINAL_STATES, GovernanceState
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from governance_flow.application.ports.clock import Clock
     from governance_flow.application.ports.event_store import EventStore, Head
-    from governance_flow.application.ports.read_model import ReadModel
+    from governance_flow.application.ports.read_model import ReadModel, StateCounts
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.motion import Motion
@@ -56,7 +71,7 @@ class StatusQueries:
 
     async def pipeline_status(self, *, at_least: int | None = None) -> PipelineStatus:
         """Return the pipeline as it stands at the head of the store, or later."""
-        head = await self._caught_up(at_least)
+        head = await self.caught_up(at_least)
         now = self._clock.now()
         counts = await self._read_model.counts(since=now - RECENT)
         # Asked last: a halt that the counters have seen is never shown as running.
@@ -97,26 +112,100 @@ class StatusQueries:
         at_least: int | None = None,
     ) -> MotionPage:
         """Return a page of motions, in the order in which they were introduced."""
+        wanted = MotionFilter(state=state, blocked=blocked)
+        return await self.listed(wanted, limit=limit, after=after, at_least=at_least)
+
+    async def listed(
+        self,
+        wanted: MotionFilter,
+        *,
+        limit: int = 50,
+        after: str | None = None,
+        at_least: int | None = None,
+    ) -> MotionPage:
+        """Return a page of the list that the filter makes, in the order that belongs to it.
+
+        Where one condition is looked up and the others are tried motion by motion, a page may
+        hold fewer motions than ``limit``, even none, though there is a next one.
+        """
         number_field("limit", limit, at_least=1, at_most=MAX_PAGE)
-        cursor = decode_cursor(after) if after is not None else None
-        await self._caught_up(at_least)
+        place = decode_cursor(after) if after is not None else None
+        if wanted.introduced_by is not None:
+            text_field("introduced_by", wanted.introduced_by, max_characters=MAX_NAME_CHARACTERS)
+        await self.caught_up(at_least)
         pipeline = await self._pipelines.refresh()
-        rows = await self._read_model.motions(
-            state=state,
-            blocked=blocked,
-            active=None,
-            limit=limit + 1,
-            after=cursor,
-        )
-        page = rows[:limit]
         now = self._clock.now()
-        more = len(rows) > limit
+        found = await self._read_model.listed(wanted, now=now, limit=limit, after=place)
         return MotionPage(
-            motions=tuple(summary.at(now, pipeline.halt) for summary in page),
-            next_after=encode_cursor(page[-1]) if more else None,
+            motions=tuple(summary.at(now, pipeline.halt) for summary in found.motions),
+            next_after=encode_cursor(found.next_after) if found.next_after else None,
         )
 
-    async def _caught_up(self, at_least: int | None) -> Head:
+    async def board(self, *, at_least: int | None = None) -> Board:
+        """Return every state at a glance, in the order of the flow."""
+        await self.caught_up(at_least)
+        now = self._clock.now()
+        counts = await self._read_model.board(now=now)
+        return Board(
+            states=tuple(
+                _on_board(state, counts.by_state[state], now) for state in GovernanceState
+            ),
+            overdue=counts.overdue,
+            overdue_more=counts.overdue_more,
+            waits_for_person=counts.waits_for_person,
+            position=counts.position,
+            lag=Lag(counts.behind_events, counts.behind_seconds),
+            as_of=now,
+        )
+
+    async def series(self, *, at_least: int | None = None) -> Series:
+        """Return what happened in the last 24 hours, hour by hour, and in the last 30 days."""
+        await self.caught_up(at_least)
+        return await self._read_model.series(now=self._clock.now())
+
+    async def docket(
+        self, *, limit: int = 50, after: str | None = None, at_least: int | None = None
+    ) -> DocketPage:
+        """Return a page of the motions that wait for a place, in the order of their admission."""
+        page = await self.listed(
+            MotionFilter(waiting=True), limit=limit, after=after, at_least=at_least
+        )
+        head = await self._store.head()
+        capacity = self._pipelines.configuration.max_concurrent_motions
+        return DocketPage(
+            motions=page.motions,
+            next_after=page.next_after,
+            free_places=max(0, capacity - head.admitted),
+            halted=self._pipelines.known.halted,
+        )
+
+    async def search(
+        self,
+        text: str,
+        *,
+        limit: int = FIRST_PAGE,
+        after: str | None = None,
+        at_least: int | None = None,
+    ) -> FoundMotions:
+        """Return the motions that have all the words of a text, the newest first.
+
+        Words are those of the title, the reference and the introducer; the last one may be the
+        beginning of one. The id of a motion finds it too.
+        """
+        text_field("text", text, max_characters=MAX_TITLE_CHARACTERS)
+        number_field("limit", limit, at_least=1, at_most=MAX_PAGE)
+        place = decode_cursor(after) if after is not None else None
+        await self.caught_up(at_least)
+        pipeline = await self._pipelines.refresh()
+        found = await self._read_model.found(text, limit=limit, before=place)
+        now = self._clock.now()
+        return FoundMotions(
+            motions=tuple(summary.at(now, pipeline.halt) for summary in found.motions),
+            next_after=encode_cursor(found.next_after) if found.next_after else None,
+            complete=found.complete,
+        )
+
+    async def caught_up(self, at_least: int | None) -> Head:
         """Bring the read model up to the head, or further if asked for; return that head."""
         if at_least is not None:
             number_field("at_least", at_least, at_least=0, at_most=MAX_POSITION)
@@ -128,3 +217,21 @@ class StatusQueries:
         """Return what to show of a motion that has just been loaded or changed."""
         pipeline = self._pipelines.known
         return summarise(motion, pipeline).at(self._clock.now(), pipeline.halt)
+
+
+def _on_board(state: GovernanceState, counts: StateCounts, now: datetime) -> StateOnBoard:
+    oldest = counts.oldest
+    return StateOnBoard(
+        state=state,
+        motions=counts.motions,
+        blocked=counts.blocked,
+        overdue=counts.overdue,
+        oldest=None
+        if oldest is None
+        else OldestInState(
+            motion_id=oldest.motion_id,
+            title=oldest.title,
+            entered_state_at=oldest.entered_state_at,
+            time_in_state=now - oldest.entered_state_at,
+        ),
+    )

@@ -74,6 +74,8 @@ def resolve(motion: Motion, ctx: Context, decision: Resolution, notes: str) -> E
         return _take_up(motion, ctx, notes)
     if motion.block is None or motion.resolution is not None:
         msg = f"motion {motion.id} is not blocked: there is nothing to resolve"
+        if motion.state is GovernanceState.TABLED:
+            msg = f"motion {motion.id} is tabled, not blocked: decide take_up"
         raise Refused(msg, motion_id=motion.id, state=motion.state)
     if not motion.block.needs_person:
         msg = f"motion {motion.id} is under review by the Conclave: its answer decides"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from governance_flow.application.ports.clock import Clock, SystemClock
 from governance_flow.domain.errors import InvalidInput, StoreReadOnly
@@ -14,9 +15,11 @@ from governance_flow.infrastructure.database.migrations import (
     migrations,
     stored_version,
 )
-from governance_flow.infrastructure.database.postgres import PostgresDatabase
-from governance_flow.infrastructure.database.postgres_connection import Timeouts
+from governance_flow.infrastructure.database.postgres_driver import require_driver
 from governance_flow.infrastructure.database.sqlite import SqliteDatabase
+
+if TYPE_CHECKING:
+    from governance_flow.infrastructure.database.postgres_connection import Timeouts
 
 _SQLITE = "sqlite:///"
 _READ_ONLY = "mode=ro"
@@ -40,9 +43,9 @@ def open_database(
     PostgreSQL store goes by the server's. ``steps`` is the schema, all of it unless a test says
     otherwise. ``busy_seconds`` is how long to wait for another process's lock on a file.
 
-    Raises InvalidInput for an address that is none, NotOurStore, StoreTooNew, StoreReadOnly for a
-    store that would have to be migrated but may not be written, another StoreError if the store
-    cannot be used.
+    Raises InvalidInput for an address that is none, or whose driver is not installed; NotOurStore,
+    StoreTooNew, StoreReadOnly for a store that would have to be migrated but may not be written,
+    another StoreError if the store cannot be used.
     """
     if address == "memory:":
         database: AnyDatabase = SqliteDatabase(None, clock=clock or SystemClock())
@@ -52,6 +55,12 @@ def open_database(
             path, clock=clock or SystemClock(), busy_seconds=busy_seconds, read_only=read_only
         )
     elif address.startswith(("postgresql://", "postgres://")):
+        require_driver()
+        # Only now: the driver is an extra.
+        from governance_flow.infrastructure.database.postgres import (  # noqa: PLC0415
+            PostgresDatabase,
+        )
+
         injected = None if isinstance(clock, SystemClock) else clock
         database = PostgresDatabase(address, clock=injected, timeouts=timeouts)
     else:

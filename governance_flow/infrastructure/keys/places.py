@@ -8,10 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
-
 from governance_flow.domain.errors import InvalidInput
-from governance_flow.infrastructure.database.postgres_connection import Server, Timeouts
+from governance_flow.infrastructure.database.postgres_driver import require_driver
 from governance_flow.infrastructure.keys.refusals import KEYS_VARIABLE
 
 _SQLITE: Final = "sqlite:///"
@@ -24,7 +22,8 @@ _DEFAULT_PORT: Final = "5432"
 def key_directory(address: str, environ: Mapping[str, str]) -> Path | None:
     """Return the folder for a store's keys, which need not be there yet; None for memory.
 
-    Raises InvalidInput for an address that is none, without repeating it.
+    Raises InvalidInput for an address that is none, without repeating it, or whose driver is not
+    installed.
     """
     if address == "memory:":
         # Whatever the environment says: a rehearsal leaves no file, and signs with no real key.
@@ -56,6 +55,15 @@ def _database_name(address: str, environ: Mapping[str, str]) -> str:
     That is the service, the host, the port and the database. Whoever comes as another user, with
     another password or other settings of the connection comes to the same store.
     """
+    require_driver()
+    # Only now: the driver is an extra.
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    from governance_flow.infrastructure.database.postgres_connection import (  # noqa: PLC0415
+        Server,
+        Timeouts,
+    )
+
     settings = conninfo_to_dict(Server.at(address, Timeouts()).conninfo)
 
     def setting(name: str, variable: str, default: str = "") -> str:

@@ -55,6 +55,12 @@ VALUES (:minute_us, :reason, :token_id, :name, :client, :operation, :count)
 ON CONFLICT (minute_us, reason, token_id, client, operation)
 DO UPDATE SET count = kept.count + excluded.count;
 
+-- name: forget_denials
+-- Denials of long ago, a bounded number at once.
+DELETE FROM access_denials
+ WHERE number IN (SELECT number FROM access_denials
+                   WHERE minute_us < :before_us ORDER BY minute_us LIMIT 100);
+
 -- name: denials
 -- The newest denials.
 SELECT number, minute_us, reason, token_id, name, client, operation, count

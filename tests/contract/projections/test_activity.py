@@ -15,7 +15,7 @@ from governance_flow.domain.errors import GovernanceFlowError
 from governance_flow.domain.events import OrchestratorError
 from governance_flow.domain.states import GovernanceState
 from governance_flow.infrastructure.database.base import AnyDatabase
-from projections.activity import KEPT_SECONDS, WIDTHS_SECONDS
+from projections.activity import KEPT_DAYS_SECONDS, KEPT_SECONDS, WIDTHS_SECONDS
 from tests.support.assembly import Assembly
 from tests.support.clock import ManualClock
 from tests.support.followers import Follower, faults_of
@@ -29,11 +29,13 @@ async def recent(assembly: Assembly, follower: Follower) -> PipelineCounts:
     return await follower.read_model.counts(since=assembly.clock.now() - RECENT)
 
 
+async def rows(database: AnyDatabase, table: str) -> int:
+    [(there,)] = await database.read(lambda tx: tx.execute(f"SELECT count(*) FROM {table}"))
+    return int(there)
+
+
 async def buckets(database: AnyDatabase) -> int:
-    [(rows,)] = await database.read(
-        lambda tx: tx.execute("SELECT count(*) FROM activity_1_buckets")
-    )
-    return int(rows)
+    return await rows(database, "activity_1_buckets")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,14 @@ async def test_buckets_that_nobody_asks_for_any_more_are_dropped(
         await assembly.act(motion_id, lambda motion: motion.succeeds(next_state=S.TABLED))
         await recent(assembly, follower)
         clock.advance(KEPT_SECONDS + 3600)
-    assert await buckets(database) == len(WIDTHS_SECONDS)
+    # Of completions every width and the three days, of introductions an hour and the days.
+    assert await buckets(database) == (len(WIDTHS_SECONDS) + 3) + (1 + 3)
+    assert await rows(database, "activity_1_stays") == 2
+    clock.advance(KEPT_DAYS_SECONDS)
+    await assembly.introduce()
+    await recent(assembly, follower)
+    assert await buckets(database) == 2
+    assert await rows(database, "activity_1_stays") == 0
 
 
 async def test_a_clock_that_runs_ahead_does_not_make_the_others_count_for_nothing(

@@ -261,14 +261,13 @@ async def test_parked_motions_are_tried_again(
     await assembly.spoil(spoiled)
     await follow(Broken()).runner.run_once()
     assert await follower.everything() == []
-    assert len(await follower.read_model.parked(limit=10)) == 3
+    assert len(await follower.read_model.parked(limit=10)) == 4
     await follower.rebuilder.rebuild("motions")
     rows = await follower.everything()
     assert [row.parked is None for row in rows] == [True, False]
     parked = await follower.read_model.parked(limit=10)
     assert {(item.projection, item.motion_id) for item in parked} == {
-        ("motions", spoiled),
-        ("activity", spoiled),
+        (name, spoiled) for name in ("motions", "activity", "search")
     }
 
 

@@ -66,7 +66,7 @@ def test_a_projection_is_rebuilt(cli: Cli, path: Path, projection: str) -> None:
 
 def test_a_projection_that_is_not_there_is_a_mistake_of_the_caller(cli: Cli, path: Path) -> None:
     cli("import", path)
-    assert "there are: activity, log, motions" in cli("rebuild", "minutes", code=2).stderr
+    assert "there are: activity, log, motions, search" in cli("rebuild", "minutes", code=2).stderr
 
 
 def test_a_bad_configuration_is_named_by_path(cli: Cli, path: Path, tmp_path: Path) -> None:

@@ -11,12 +11,11 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from governance_flow.application.ports.alerts import Alert, AlertKind
+from governance_flow.application.ports.alerts import Alert, AlertKind, AlertNotDelivered
 from governance_flow.application.signing import verify_signature
 from governance_flow.domain.configuration import AlertPolicy
 from governance_flow.domain.errors import ConfigurationError
 from governance_flow.infrastructure.alerts import (
-    AlertNotDelivered,
     LogSink,
     WebhookSink,
     build_alert_sinks,

@@ -15,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from governance_flow.application.ports.assignments import AssignmentCounts
+from governance_flow.application.ports.backlog import Backlog
 from governance_flow.application.ports.event_store import Head
 from governance_flow.application.ports.metrics import Metrics
 from governance_flow.application.ports.read_model import (
@@ -25,9 +26,15 @@ from governance_flow.application.ports.read_model import (
 from governance_flow.application.services.health import HealthSnapshot
 from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.domain.states import EDGES, GovernanceState
+from governance_flow.infrastructure.http_metrics import (
+    DENIAL_REASONS,
+    METHODS,
+    STATUS_CLASSES,
+)
 from governance_flow.infrastructure.metrics import REASONS, PrometheusMetrics
 
 S = GovernanceState
+MOTION_ROUTE = "/api/v1/motions/{motion_id}"
 NOT_BASE_UNITS = re.compile(r"_(milliseconds|ms|minutes|hours|days|us|kilobytes|percent)(_|$)")
 
 SNAPSHOT = HealthSnapshot(
@@ -55,6 +62,13 @@ SNAPSHOT = HealthSnapshot(
     assignments=AssignmentCounts(open=11, leased=2),
     parked=1,
     oldest_motion_age_seconds=3600.0,
+    backlog=Backlog(
+        work_overdue_seconds=8.5,
+        docket_wait_seconds=70.0,
+        alerts_undelivered=9,
+        checkpoint_age_seconds=12.25,
+        checkpoint_unsigned_events=6,
+    ),
 )
 
 
@@ -69,6 +83,11 @@ def busy() -> PrometheusMetrics:
     metrics.performed("duke_service", "success", 0.3)
     metrics.performed("duke_service", "failure", 2.0)
     metrics.refused("LeaseLost")
+    metrics.http.serves([MOTION_ROUTE])
+    metrics.http.answered(MOTION_ROUTE, "GET", 200, 0.004)
+    metrics.http.answered(MOTION_ROUTE, "GET", 304, 0.002)
+    metrics.http.answered(None, "GET", 404, 0.001)
+    metrics.http.denied("expired")
     return metrics
 
 
@@ -138,6 +157,11 @@ async def test_what_the_store_knows_is_told() -> None:
         ("projection_lag_events", {}, 20),
         ("projection_lag_seconds", {}, 1.5),
         ("projection_parked_motions", {}, 1),
+        ("work_overdue_seconds", {}, 8.5),
+        ("docket_wait_seconds", {}, 70),
+        ("alerts_undelivered", {}, 9),
+        ("checkpoint_age_seconds", {}, 12.25),
+        ("checkpoint_unsigned_events", {}, 6),
         ("transitions_total", {"from_state": "PLANNING", "to_state": "EXECUTING"}, 9),
         ("transitions_total", {"from_state": "JUDGING", "to_state": "WITNESSING"}, 0),
         (
@@ -169,6 +193,17 @@ async def test_what_this_process_did_is_told() -> None:
         ("branch_call_duration_seconds_count", calls, 1),
         ("branch_call_duration_seconds_sum", calls, 2),
         ("completions_refused_total", {"reason": "LeaseLost"}, 1),
+        (
+            "http_requests_total",
+            {"route": MOTION_ROUTE, "method": "GET", "status_class": "2xx"},
+            1,
+        ),
+        ("http_requests_total", {"route": "other", "method": "GET", "status_class": "4xx"}, 1),
+        ("http_request_duration_seconds_count", {"route": MOTION_ROUTE}, 2),
+        ("http_request_duration_seconds_sum", {"route": MOTION_ROUTE}, 0.006),
+        ("access_denied_total", {"reason": "expired"}, 1),
+        ("access_denied_total", {"reason": "not_permitted"}, 0),
+        ("http_streams_open", {}, 0),
     ]:
         assert value(found, prefix + name, **labels) == expected, (name, labels)
 
@@ -192,6 +227,41 @@ async def test_labels_come_from_closed_sets_whatever_is_told(names: list[str]) -
         "later",
         "other",
     }
+
+
+@settings(max_examples=20)
+@given(
+    requests=st.lists(
+        st.tuples(st.text() | st.none(), st.text() | st.just("GET"), st.integers(-1, 700)),
+        max_size=30,
+    )
+)
+async def test_whatever_is_asked_for_makes_no_new_label(
+    requests: list[tuple[str | None, str, int]],
+) -> None:
+    metrics = PrometheusMetrics()
+    metrics.http.serves([MOTION_ROUTE])
+    for route, method, status in [*requests, (MOTION_ROUTE, "GET", 200)]:
+        metrics.http.answered(route, method, status, 0.1)
+        metrics.http.denied(method)
+    found = await families(metrics)
+    answered = found["governance_flow_http_requests"].samples
+    assert sum(sample.value for sample in answered) == len(requests) + 1
+    assert {sample.labels["route"] for sample in answered} <= {MOTION_ROUTE, "other"}
+    assert {sample.labels["method"] for sample in answered} <= METHODS | {"other"}
+    assert {sample.labels["status_class"] for sample in answered} <= STATUS_CLASSES | {"other"}
+    denied = found["governance_flow_access_denied"].samples
+    assert {sample.labels["reason"] for sample in denied} == DENIAL_REASONS | {"other"}
+    assert sum(sample.value for sample in denied) == len(requests) + 1
+
+
+async def test_a_stream_counts_for_as_long_as_it_is_open() -> None:
+    metrics = PrometheusMetrics()
+    with metrics.http.stream(), metrics.http.stream():
+        assert value(await families(metrics), "governance_flow_http_streams_open") == 2
+    with pytest.raises(ConnectionError), metrics.http.stream():
+        raise ConnectionError("the reader has gone")
+    assert value(await families(metrics), "governance_flow_http_streams_open") == 0
 
 
 async def test_every_transition_there_is_has_a_number_from_the_start() -> None:

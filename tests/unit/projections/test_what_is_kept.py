@@ -14,7 +14,15 @@ from governance_flow.application.times import to_us
 from governance_flow.domain.pipeline import Halt, Interval, Pipeline
 from governance_flow.domain.states import GovernanceState
 from projections.activity import KEPT_SECONDS, WIDTHS_SECONDS, window
-from projections.motion_rows import COLUMNS, Halts, routed_at_us, row_of, summary_of
+from projections.motion_rows import (
+    COLUMNS,
+    FOUND_BY,
+    Halts,
+    routed_at_us,
+    row_of,
+    running_time_us,
+    summary_of,
+)
 from tests.support.motions import NOON, Scenario, person
 
 SECONDS = st.integers(0, 400)
@@ -70,7 +78,7 @@ def test_a_row_and_the_halts_beside_it_say_what_the_motion_says(
     expected = summarise(motion, pipeline)
     row = row_of(expected, motion)
     assert list(row) == list(COLUMNS)
-    selected = tuple(row[name] for name in COLUMNS if name != "active")
+    selected = tuple(row[name] for name in COLUMNS if name not in FOUND_BY)
     since_us = routed_at_us(selected)
     assert since_us == to_us(routing.timestamp)
     kept = [
@@ -81,13 +89,45 @@ def test_a_row_and_the_halts_beside_it_say_what_the_motion_says(
     assert summary_of(selected, Halts.of(kept)) == expected
 
 
+@given(
+    halts=st.lists(st.tuples(SECONDS, SECONDS), max_size=4),
+    halted_since=st.none() | SECONDS,
+    own=st.lists(st.tuples(SECONDS, SECONDS), max_size=3),
+    routed=SECONDS,
+    now=st.integers(400, 2_000),
+)
+def test_what_is_overdue_is_found_in_running_time(
+    halts: list[tuple[int, int]],
+    halted_since: int | None,
+    own: list[tuple[int, int]],
+    routed: int,
+    now: int,
+) -> None:
+    motion = Scenario().reaching(GovernanceState.PLANNING).motion
+    assert motion.routing is not None
+    routing = motion.routing.model_copy(
+        update={"timestamp": at(routed), "deadline": at(routed + 600)}
+    )
+    motion = replace(motion, routing=routing, pauses=spans(own))
+    under_way = () if halted_since is None else (Interval(at(halted_since)),)
+    halt = None if halted_since is None else Halt("a storm", person("zoe"), at(halted_since))
+    pipeline = Pipeline(halts=(*spans(halts), *under_way), halt=halt)
+    summary = summarise(motion, pipeline)
+    deadline = summary.at(at(now), halt).expected_completion
+    assert deadline is not None
+    runs_out_us = row_of(summary, motion, pipeline.halts)["runs_out_us"]
+    # It is as long until the deadline by either clock, but for the time that stands still now.
+    missing_us = to_us(deadline) - to_us(at(now))
+    assert runs_out_us - running_time_us(pipeline.halts, at(now)) == missing_us
+
+
 def test_a_row_holds_whatever_a_branch_may_have_reported() -> None:
     flow = Scenario().reaching(GovernanceState.PLANNING)
     flow.fails("of our own", "a NUL \x00, a quote ' and a snowman \N{SNOWMAN}")
     expected = summarise(flow.motion, flow.pipeline)
     row = row_of(expected, flow.motion)
-    assert all(isinstance(value, int) or value.isascii() for value in row.values())
+    assert all(value is None or isinstance(value, int) or value.isascii() for value in row.values())
     assert "\x00" not in row["shown"]
-    selected = tuple(row[name] for name in COLUMNS if name != "active")
+    selected = tuple(row[name] for name in COLUMNS if name not in FOUND_BY)
     assert summary_of(selected, Halts(), "somewhere") == replace(expected, parked="somewhere")
     assert routed_at_us(selected) is None

@@ -135,6 +135,12 @@ def test_a_transition_that_nobody_can_read_has_a_leaf_like_any_event(state: byte
     assert leaf_hash_of(row) == hashed(leaf_data(row, None))
 
 
+def test_what_has_no_statement_has_no_digest_of_one_however_long_it_is() -> None:
+    row = a_move("")._replace(state=b"{}", stream_id="x" * 70_000)
+    assert b"statement_sha256" not in leaf_data(row, None)
+    assert leaf_hash_of(row) == hashed(leaf_data(row, None))
+
+
 @pytest.mark.parametrize(
     "row",
     [

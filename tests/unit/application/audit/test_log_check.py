@@ -163,6 +163,40 @@ async def test_one_missing_is_taken_as_it_was_logged_so_that_the_rest_is_compare
     assert "at positions 200 to 600" in found.words[-1]
 
 
+@pytest.mark.parametrize("page", [1, 7, 255, 256, 257, 600])
+@pytest.mark.parametrize("positions", [(1, 255, 256, 257), (254, 255, 511, 512), (599, 600)])
+async def test_each_altered_event_is_named_wherever_pages_and_tiles_end(
+    positions: tuple[int, ...], page: int
+) -> None:
+    altered = [r._replace(state=b"!") if r.position in positions else r for r in rows(600)]
+    found = await checked(altered, Log(600), page=page)
+    assert [(f.check, f.position) for f in found.faults] == [(Check.LOG, p) for p in positions]
+
+
+@pytest.mark.parametrize("hashes", [0, 1, 100, 257])
+async def test_a_tile_of_a_wrong_length_is_one_fault_and_others_are_still_compared(
+    hashes: int,
+) -> None:
+    log = Log(600)
+    log.kept[TileId(0, 1)] = (log.kept[TileId(0, 1)] + bytes(HASH_BYTES))[: hashes * HASH_BYTES]
+    altered = [r._replace(state=b"!") if r.position in (200, 555) else r for r in rows(600)]
+    found = await checked(altered, log)
+    assert [(f.check, f.position) for f in found.faults if f.position] == [
+        (Check.LOG, 200),
+        (Check.LOG, 555),
+    ]
+    assert sum("not as long as it must be" in words for words in found.words) == 1
+
+
+async def test_events_that_neither_the_store_nor_the_tiles_have_are_not_made_up() -> None:
+    log = Log(900)
+    del log.kept[TileId(0, 1)]
+    given_rows = [r for r in rows(900) if not 200 < r.position < 800]
+    found = await checked(given_rows, log, Checkpoints(200, 300, 600))
+    [words] = found.words
+    assert "tile 1 of level 0 of the audit log is missing" in words
+
+
 async def test_only_some_of_many_altered_ones_are_named_and_the_others_counted() -> None:
     shifted = [r._replace(position=r.position - 1) for r in rows(300) if r.position != 100]
     shifted = rows(99) + shifted[99:]

@@ -214,6 +214,30 @@ async def test_a_webhook_is_sent_a_signed_alert_until_it_takes_it(clock: ManualC
         assert said["raised_at"] == (clock.now() - timedelta(seconds=30)).isoformat()
 
 
+async def test_of_several_people_only_who_was_not_told_is_told_again(
+    clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with running_server() as quick, running_server() as slow:
+        slow.status = 503
+        addresses = [server.address.replace("http:", "json:") for server in (quick, slow)]
+        async with opened(
+            clock=clock,
+            settings={"alerts": {"apprise_urls_env": "TELL"}},
+            configured_sinks=True,
+            environ={"TELL": " ".join(addresses)},
+        ) as flow:
+            motion = await halted_motion(flow)
+            await flow.idle()
+            assert set(await deliveries(flow)) == {("log", 1), ("apprise-1-json", 1)}
+            slow.status = 200
+            clock.advance(30)
+            await flow.idle()
+            assert (await deliveries(flow))[2:] == [("apprise-2-json", 2)]
+        assert (len(quick.requests), len(slow.requests)) == (1, 2)
+        assert str(motion) in json.loads(slow.requests[1].body)["message"]
+
+
 async def test_the_log_takes_every_alert(
     capsys: pytest.CaptureFixture[str], clock: ManualClock
 ) -> None:

@@ -1,0 +1,4 @@
+"""Where the API is."""
+
+PREFIX = "/api/v1"
+DESCRIPTION_PATH = f"{PREFIX}/openapi.json"

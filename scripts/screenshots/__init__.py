@@ -1,0 +1,1 @@
+"""Pictures of every page of the dashboard, over a store with motions in every state."""
