@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Query, Response
 
 from governance_flow.api.parameters import MotionId
 from governance_flow.api.service import TheBearer
+from governance_flow.application.times import from_us
 from governance_flow.dashboard.deciding import choices_for, decision_in, may_withdraw
 from governance_flow.dashboard.pages import TheFrame, link, render, see
 from governance_flow.dashboard.problems import PageRoute
@@ -42,6 +43,8 @@ async def show_motion(
     older = shown[0].version if shown and shown[0].version > 1 else None
     bearer = frame.bearer
     path = f"/motions/{motion_id}"
+    routed = motion.routing
+    holder = await flow.assignments.holder(routed.routing_id) if routed is not None else None
     return render(
         frame,
         "motion.html",
@@ -50,6 +53,8 @@ async def show_motion(
         details=details,
         motion=status,
         block=motion.block,
+        holder=holder,
+        held_until=from_us(holder.expires_at_us) if holder and holder.expires_at_us else None,
         steps=steps_of(motion, entries),
         choices=choices_for(status) if frame.may("resolve") else [],
         has_acted=bearer is not None and bearer.name in motion.acts,

@@ -260,7 +260,11 @@ async def returned_far_too_much(_: BranchAssignment) -> Any:
         (returned_no_number, "system_error", "no JSON"),
         (returned_an_object, "system_error", "not JSON serializable"),
         (cancelled_itself, "system_error", "cancelled itself"),
-        (returned_far_too_much, "validation_error", "unusable result: a request of this kind may have at most"),
+        (
+            returned_far_too_much,
+            "validation_error",
+            "unusable result: a request of this kind may have at most",
+        ),
     ],
     ids=["nothing", "nan", "object", "cancelled", "too-much"],
 )

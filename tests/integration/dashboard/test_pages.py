@@ -343,3 +343,14 @@ async def test_a_review_shows_who_must_answer_it() -> None:
 
         assert "Conclave (conclave_service)" in page.by_id("next").text
         assert not page.has_form(f"/motions/{motion_id}/decision")
+
+
+async def test_a_motion_tells_who_is_at_work_on_it(site: Site, zoe: Browser) -> None:
+    motion_id = await site.played.reach(S.PLANNING)
+    page = await zoe.open(f"/motions/{motion_id}")
+    assert "Nobody has fetched it yet." in page.text
+    await site.played.flow.external.fetch(
+        ["president_service"], by="the planning office", limit=1, lease_seconds=600
+    )
+    page = await zoe.open(f"/motions/{motion_id}")
+    assert "At work on it: the planning office" in page.text
