@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -57,7 +57,7 @@ def build_app(
     app.state.service = service
     app.state.access_rules = _rules(rules or {})
     ours = (motions, work, escalations, pipeline, projections, audit, access, health)
-    for router in (*(module.router for module in ours), _description_of(app), *routers):
+    for router in (*(module.router for module in ours), description, *routers):
         app.include_router(router)
     _check_doors(app)
     for kind in (HTTPException, RequestValidationError):
@@ -91,14 +91,15 @@ def _check_doors(app: FastAPI) -> None:
         raise ValueError(f"not behind the door (GuardedRoute): {', '.join(unguarded)}")
 
 
-def _description_of(app: FastAPI) -> APIRouter:
-    router = APIRouter(prefix=PREFIX, route_class=GuardedRoute, include_in_schema=False)
+# At the module's level, as every operation is: FastAPI remembers each one it has looked at, and
+# with it an application that one of them holds on to.
+description = APIRouter(prefix=PREFIX, route_class=GuardedRoute, include_in_schema=False)
 
-    @router.get("/openapi.json")
-    async def openapi() -> dict[str, Any]:
-        return describe(app)
 
-    return router
+@description.get("/openapi.json")
+async def openapi(request: Request) -> dict[str, Any]:
+    """Return the description of the API."""
+    return describe(cast("FastAPI", request.app))
 
 
 async def _told(request: Request, error: Exception) -> Response:

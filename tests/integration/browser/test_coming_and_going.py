@@ -133,6 +133,7 @@ async def test_a_session_ends_when_its_token_is_revoked(browser: Browser) -> Non
         token = await service.token(ZOE, Role.OPERATOR)
         await zoe.sign_in(token)
         await service.played.flow.gatekeeper.revoke(token.split("_")[1])
+        zoe.expecting("status of 401")  # The stream has ended, and is asked for once more.
 
         # News, for which the page is fetched again, but not for the one who looks any more.
         await service.played.introduce("What nobody who is signed out may see")
