@@ -200,15 +200,29 @@ class SqlDatabase(ABC, Generic[C]):
                 pass
         return attempt()
 
+    def _start_writing(self, call: Callable[[], None]) -> None:
+        """Start a call in a write thread; whoever starts it sees to it that it tells somebody."""
+        if self._write_threads is None:  # pragma: no cover - inline, nothing is started
+            raise AssertionError(call)
+        with _closing_is_told():
+            self._write_threads.submit(call)
+
     @staticmethod
     async def _run(threads: ThreadPoolExecutor | None, call: Callable[[], T]) -> T:
         if threads is None:
             return call()
-        try:
+        with _closing_is_told():
             result = asyncio.get_running_loop().run_in_executor(threads, call)
-        except RuntimeError as error:
-            raise StoreUnavailable("the store was closed; open it again to use it") from error
         return await result
+
+
+@contextmanager
+def _closing_is_told() -> Iterator[None]:
+    """Say what it means that a pool of threads takes no more calls."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise StoreUnavailable("the store was closed; open it again to use it") from error
 
 
 AnyDatabase = SqlDatabase[Any]

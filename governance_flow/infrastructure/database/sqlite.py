@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import assert_never
+from typing import TypeVar, assert_never
 from urllib.parse import quote
 
 from governance_flow.application.ports.clock import Clock
@@ -24,8 +24,11 @@ from governance_flow.infrastructure.database.base import (
 )
 from governance_flow.infrastructure.database.errors import CommitOutcomeUnknown
 from governance_flow.infrastructure.database.pool import Pool
+from governance_flow.infrastructure.database.shared_commits import SharedCommits
 from governance_flow.infrastructure.database.sqlite_errors import sqlite_errors, store_error
 from governance_flow.infrastructure.database.sqlite_insert import Insert, in_runs
+
+T = TypeVar("T")
 
 VERSION_MIN = (3, 37, 0)
 """The first SQLite with STRICT tables (and, a little older, RETURNING)."""
@@ -137,6 +140,7 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
         self.clock = clock
         self._busy_seconds = busy_seconds
         self.read_only = read_only
+        self._shared = SharedCommits(self.write_now, self._start_writing)
         if path is None:
             only = self._pool(lambda: self._connect(writing=True), size=1)
             super().__init__(where="memory:", writers=only, readers=only, threads=None)
@@ -148,6 +152,12 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
             readers=self._pool(lambda: self._connect(writing=False), size=READERS),
             threads=(1, READERS),
         )
+
+    async def write(self, work: Callable[[StoreTransaction], T]) -> T:
+        """Commit what ``work`` does, or roll it all back and raise; others may share the commit."""
+        if self.inline:
+            return self.write_now(work)
+        return await self._shared.write(work)
 
     def use_write_ahead_log(self) -> None:
         """Let readers and the writer work side by side. Lasting: written into the file."""
