@@ -13,6 +13,7 @@ from governance_flow.application.ports.assignments import (
     LeasedAssignment,
     LeaseInfo,
     OpenAssignment,
+    Wish,
 )
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.application.queries import Queries
@@ -48,24 +49,42 @@ class SqlLeases(OperationalRows):
         self, services: Sequence[str], *, owner: str, limit: int, lease_seconds: float
     ) -> list[ClaimedAssignment]:
         """Take at most ``limit`` assignments of these services that are due and free."""
+        [claimed] = await self.claim_each([Wish(frozenset(services), owner, limit, lease_seconds)])
+        return claimed
 
-        def work(tx: StoreTransaction) -> list[Row]:
-            [[(token,)]] = tx.execute_batch([(self._leases_sql.next_lease_token, {})])
-            return tx.execute(
-                self._leases_sql.claim,
-                {
-                    # Named twice, a service would be looked at twice.
-                    "services": sorted(set(services)),
-                    "owner": owner,
-                    "token": token,
-                    "limit": limit,
-                    "now_us": tx.now_us(),
-                    "lease_expires_at_us": tx.now_us() + seconds_to_us(lease_seconds),
-                },
-            )
+    async def claim_each(self, wishes: Sequence[Wish]) -> list[list[ClaimedAssignment]]:
+        """Claim for one after the other, in one transaction; return what each has got."""
 
-        claimed = [_claimed(row) for row in await self._database.write(work)]
-        return sorted(claimed, key=lambda row: (row.not_before_us, row.routing_id))
+        def work(tx: StoreTransaction) -> list[list[ClaimedAssignment]]:
+            exhausted: set[frozenset[str]] = set()
+            claimed = []
+            for wish in wishes:
+                rows = []
+                if not any(wish.services <= services for services in exhausted):
+                    rows = self._claim(tx, wish)
+                    if len(rows) < wish.limit:
+                        exhausted.add(wish.services)
+                claimed.append([_claimed(row) for row in rows])
+            return claimed
+
+        return [
+            sorted(rows, key=lambda row: (row.not_before_us, row.routing_id))
+            for rows in await self._database.write(work)
+        ]
+
+    def _claim(self, tx: StoreTransaction, wish: Wish) -> list[Row]:
+        [[(token,)]] = tx.execute_batch([(self._leases_sql.next_lease_token, {})])
+        return tx.execute(
+            self._leases_sql.claim,
+            {
+                "services": sorted(wish.services),
+                "owner": wish.owner,
+                "token": token,
+                "limit": wish.limit,
+                "now_us": tx.now_us(),
+                "lease_expires_at_us": tx.now_us() + seconds_to_us(wish.lease_seconds),
+            },
+        )
 
     async def extend(self, leases: Sequence[HeldLease], *, lease_seconds: float) -> set[UUID]:
         """Let the leases run for so long from now; return the routings that are still held."""

@@ -88,6 +88,16 @@ class ClaimedAssignment(OpenAssignment):
     lease_losses: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody asks for: at most ``limit`` assignments of these services, under a lease."""
+
+    services: frozenset[str]
+    owner: str
+    limit: int
+    lease_seconds: float
+
+
 class HeldLease(NamedTuple):
     """What proves that a routing is held: its id and the token it was claimed with."""
 
@@ -203,6 +213,14 @@ class Leases(Protocol):
 
         Those due first come first. Free is what has no lease, or one that ran out; taking over
         the latter counts as a loss. Two callers never get the same one.
+        """
+        ...
+
+    async def claim_each(self, wishes: Sequence[Wish]) -> list[list[ClaimedAssignment]]:
+        """Claim for one after the other, in one transaction; return what each has got.
+
+        Services of which somebody got less than they asked for have nothing left: whoever comes
+        after and asks for no others gets nothing.
         """
         ...
 

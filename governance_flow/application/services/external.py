@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from governance_flow.application.ports.assignments import HeldLease
+from governance_flow.application.ports.assignments import HeldLease, Wish
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.branches import SERVICE_BRANCH
@@ -52,26 +52,31 @@ class ExternalAssignments:
 
         Raises InvalidInput for an unknown service, a number out of bounds, or a name that is none.
         """
-        text_field("by", by, max_characters=MAX_NAME_CHARACTERS)
         for service in services:
             if service not in SERVICE_BRANCH:
                 msg = f"there is no service {service!r}; there are {', '.join(SERVICE_BRANCH)}"
                 raise InvalidInput(msg, field="service")
-        if not 1 <= limit <= MAX_CLAIM:
-            msg = f"between 1 and {MAX_CLAIM} assignments can be claimed at once, not {limit}"
-            raise InvalidInput(msg, field="limit")
-        _require_lease(lease_seconds)
+        [fetched] = await self.fetch_each([Wish(frozenset(services), by, limit, lease_seconds)])
+        return fetched
+
+    async def fetch_each(self, wishes: Sequence[Wish]) -> list[list[BranchAssignment]]:
+        """Claim for one after the other, in one go; return what each has got.
+
+        Raises as ``fetch``; then nobody has got anything.
+        """
+        for wish in wishes:
+            require_sound(wish)
         pipeline = await self._pipelines.refresh()
         if pipeline.halt is not None:
-            return []
-        claimed = await self._assignments.claim(
-            services, owner=by, limit=limit, lease_seconds=lease_seconds
-        )
+            return [[] for _ in wishes]
+        claimed = await self._assignments.claim_each(wishes)
+        everything = [row for rows in claimed for row in rows]
         try:
-            return await self._handed_out(claimed)
+            await self._motions.prefetch([row.motion_id for row in everything])
+            return [await self._handed_out(rows) for rows in claimed]
         except BaseException:
             # Nobody was told of any of them.
-            await asyncio.shield(self._give_back(claimed))
+            await asyncio.shield(self._give_back(everything))
             raise
 
     async def _give_back(self, claimed: Sequence[ClaimedAssignment]) -> None:
@@ -89,7 +94,7 @@ class ExternalAssignments:
         fetched = []
         for row in claimed:
             try:
-                motion = (await self._motions.load(row.motion_id, fresh=True)).motion
+                assignment = await self._assignment(row)
             except CorruptStream as error:
                 # The others have been claimed as well, and must not be lost on whoever asked.
                 log.error(  # noqa: TRY400 - the message says all there is
@@ -98,11 +103,23 @@ class ExternalAssignments:
                     error=str(error),
                 )
                 continue
+            if assignment is not None:
+                fetched.append(assignment)
+        return fetched
+
+    async def _assignment(self, row: ClaimedAssignment) -> BranchAssignment | None:
+        """Return what the row stands for; None if its routing is not open any more.
+
+        A remembered motion that has this routing open is new enough: the row was there.
+        """
+        for fresh in (False, True):
+            motion = (await self._motions.load(row.motion_id, fresh=fresh)).motion
             routed = motion.routing
             if routed is not None and routed.routing_id == row.routing_id:
+                await self._pipelines.learn(routed.configuration)
                 rules = self._pipelines.rules(routed.configuration)
-                fetched.append(assignment_of(motion, routed, rules, row.lease_token))
-        return fetched
+                return assignment_of(motion, routed, rules, row.lease_token)
+        return None
 
     async def extend(self, routing_id: UUID, lease_token: int, lease_seconds: float) -> None:
         """Let a lease run for so long from now; raises CompletionRefused if it is lost."""
@@ -116,6 +133,15 @@ class ExternalAssignments:
         lease = HeldLease(routing_id, lease_token)
         if not await self._assignments.release(lease):
             raise _lost(lease)
+
+
+def require_sound(wish: Wish) -> None:
+    """Raise InvalidInput for a wish that nobody can have: a number out of bounds, or no name."""
+    text_field("by", wish.owner, max_characters=MAX_NAME_CHARACTERS)
+    if not 1 <= wish.limit <= MAX_CLAIM:
+        msg = f"between 1 and {MAX_CLAIM} assignments can be claimed at once, not {wish.limit}"
+        raise InvalidInput(msg, field="limit")
+    _require_lease(wish.lease_seconds)
 
 
 def _require_lease(seconds: float) -> None:

@@ -1,8 +1,8 @@
 """Fetching that waits: whoever asks for assignments gets the first ones that there are.
 
 However many wait in this process, one of them asks the store for all: when rows were added, or a
-bounded time has passed, it claims for one after the other, the one who waits longest first, until
-there is nothing more of what they want.
+bounded time has passed, it claims for all of them in one transaction, for the one who waits longest
+first, until there is nothing more of what they want.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from governance_flow.application.ports.assignments import Wish
+from governance_flow.application.services.external import require_sound
 from governance_flow.domain.errors import CompletionRefused, StoreError
 
 if TYPE_CHECKING:
@@ -25,17 +27,11 @@ if TYPE_CHECKING:
 
 Fetched = list["BranchAssignment"]
 
+TOGETHER_MAX = 64
+"""For how many one transaction claims: nobody else can write meanwhile where there is one writer.
+"""
+
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody wants: at most ``limit`` assignments of these services, under a lease."""
-
-    services: frozenset[str]
-    by: str
-    limit: int
-    lease_seconds: float
 
 
 @dataclass(eq=False, slots=True)
@@ -80,6 +76,7 @@ class FetchDesk:
         Cancelled, it leaves nothing claimed. Raises as the fetch that does not wait.
         """
         wish = Wish(frozenset(services), by, limit, lease_seconds)
+        require_sound(wish)  # Now: later it would spoil the claims of everybody who waits.
         if wait_seconds <= 0 or not self._nothing_is_left_for(wish):
             while True:
                 looks = self._looks
@@ -149,9 +146,8 @@ class FetchDesk:
         return False
 
     async def _claim(self, wish: Wish) -> Fetched:
-        return await self._external.fetch(
-            sorted(wish.services), by=wish.by, limit=wish.limit, lease_seconds=wish.lease_seconds
-        )
+        [found] = await self._external.fetch_each([wish])
+        return found
 
     async def _claim_for_caller(self, wish: Wish) -> Fetched:
         """Claim; whoever is cancelled meanwhile gives back what the store had granted already."""
@@ -200,24 +196,31 @@ class FetchDesk:
         return await self._assignments.wait_for_work(seen=seen, timeout_seconds=self._poll_seconds)
 
     async def _serve_once(self) -> None:
-        nothing_for: list[frozenset[str]] = []
         asked: set[_Waiter] = set()
+        exhausted: set[frozenset[str]] = set()
         # Whoever begins to wait while we claim for others is asked for as well.
         while new := [waiter for waiter in self._waiting if waiter not in asked]:
-            asked.update(new)
-            for waiter in new:
-                if waiter.answer.done() or any(
-                    waiter.wish.services <= services for services in nothing_for
-                ):
-                    continue
-                found = await self._claim(waiter.wish)
-                if len(found) < waiter.wish.limit:
-                    nothing_for.append(waiter.wish.services)
-                if not found:
-                    continue
-                if waiter.answer.done():
-                    # It left while we claimed for it.
-                    await self.give_back(found)
-                else:
-                    self._waiting.pop(waiter, None)
-                    waiter.answer.set_result(found)
+            asked.update(new[:TOGETHER_MAX])
+            hopeful = [
+                waiter
+                for waiter in new[:TOGETHER_MAX]
+                if not waiter.answer.done()
+                and not any(waiter.wish.services <= services for services in exhausted)
+            ]
+            if not hopeful:
+                continue
+            found = await self._external.fetch_each([waiter.wish for waiter in hopeful])
+            for waiter, assignments in zip(hopeful, found, strict=True):
+                if len(assignments) < waiter.wish.limit:
+                    exhausted.add(waiter.wish.services)
+                await self._hand(waiter, assignments)
+
+    async def _hand(self, waiter: _Waiter, assignments: Fetched) -> None:
+        if not assignments:
+            return
+        if waiter.answer.done():
+            # It left while we claimed for it.
+            await self.give_back(assignments)
+        else:
+            self._waiting.pop(waiter, None)
+            waiter.answer.set_result(assignments)

@@ -116,17 +116,17 @@ async def test_whoever_hangs_up_while_it_is_claimed_leaves_nothing_locked(
 ) -> None:
     async with Connection(service) as connection:
         store: Any = service.played.flow.assignments
-        claim, claimed, go_on = store.claim, asyncio.Event(), asyncio.Event()
+        claim, claimed, go_on = store.claim_each, asyncio.Event(), asyncio.Event()
 
         async def slow(*args: Any, **named: Any) -> Any:
             rows = await claim(*args, **named)
-            if rows:
+            if any(rows):
                 claimed.set()
                 await go_on.wait()
             return rows
 
         await service.played.reach(S.PLANNING)
-        with replaced(store, "claim", slow):
+        with replaced(store, "claim_each", slow):
             await connection.fetch(await president(service), WISH)
             await soon(claimed.wait())
             assert await owners(service) == ["the president"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
 
+from governance_flow.application.ports.assignments import Wish
 from governance_flow.application.services.fetching import FetchDesk
 from governance_flow.domain.errors import CompletionRefused, StoreUnavailable
 from tests.support.workers import soon, until
@@ -40,19 +42,29 @@ class Stock:
     """Where it stands, a claim has been granted but not told."""
     lost: bool = False
 
-    async def fetch(
-        self, services: list[str], *, by: str, limit: int, lease_seconds: float
-    ) -> list[Any]:
-        self.claims.append(by)
-        if self.errors:
-            raise self.errors.pop(0)
-        taken = [service for service in self.free if service in services][:limit]
-        for service in taken:
-            self.free.remove(service)
-        fetched = [Held(service, by, uuid4()) for service in taken]
-        self.held |= {one.routing_id: one for one in fetched}
+    async def fetch_each(self, wishes: Sequence[Wish]) -> list[list[Any]]:
+        exhausted: list[frozenset[str]] = []
+        fetched: list[list[Any]] = []
+        for wish in wishes:
+            if any(wish.services <= services for services in exhausted):
+                fetched.append([])
+                continue
+            self.claims.append(wish.owner)
+            if self.errors:
+                raise self.errors.pop(0)
+            fetched.append(self._claim(wish))
+            if len(fetched[-1]) < wish.limit:
+                exhausted.append(wish.services)
         if self.gate is not None:
             await self.gate.wait()
+        return fetched
+
+    def _claim(self, wish: Wish) -> list[Held]:
+        taken = [service for service in self.free if service in wish.services][: wish.limit]
+        for service in taken:
+            self.free.remove(service)
+        fetched = [Held(service, wish.owner, uuid4()) for service in taken]
+        self.held |= {one.routing_id: one for one in fetched}
         return fetched
 
     async def release(self, routing_id: UUID, lease_token: int) -> None:
