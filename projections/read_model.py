@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,41 +10,32 @@ from governance_flow.application.ports.read_model import (
     BoardCounts,
     ParkedMotion,
     PipelineCounts,
+    PipelineGlance,
     TimeInState,
 )
 from governance_flow.application.times import from_us
 from governance_flow.domain.states import GovernanceState
 from projections import activity, charts, lists, motions, searching
 from projections.activity import Kind, Total, TotalKind
-from projections.lag import lag_of
+from projections.lag import LogEnds
 from projections.lists import BEGINNING_US
 from projections.reading import read_live, summaries
 from projections.registry import parked_live
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from governance_flow.application.ports.database import Database, Row, Transaction
-    from governance_flow.application.ports.event_store import EventStore
+    from governance_flow.application.ports.flow_orchestrator import Lag
     from governance_flow.application.ports.overview import MotionFilter, Series
     from governance_flow.application.ports.projection import Follower
     from governance_flow.application.ports.read_model import Finding, Listing, Place
     from governance_flow.application.summaries import MotionSummary
+    from projections.lists import BoardRead
     from projections.reading import Live
-    from projections.registry import Generation
 
 _MICROSECONDS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What the counters and buckets say, and how far the older of the two has come."""
-
-    behind: Generation
-    counters: Mapping[str, int]
-    oldest_introduced_at: datetime | None
-    lately: Mapping[str, int]
 
 
 class SqlReadModel:
@@ -55,10 +45,9 @@ class SqlReadModel:
     live in that transaction.
     """
 
-    def __init__(self, database: Database, follower: Follower, store: EventStore) -> None:
+    def __init__(self, database: Database, follower: Follower) -> None:
         self._database = database
         self._follower = follower
-        self._store = store
 
     async def catch_up(self, position: int) -> None:
         """Return once every projection has applied all events up to ``position``."""
@@ -69,33 +58,22 @@ class SqlReadModel:
 
         ``since`` is rounded down to a full second.
         """
+        return await read_live(
+            self._database, lambda tx, live: _counts(tx, live, since, LogEnds.read(tx))
+        )
 
-        def read(tx: Transaction, live: Live) -> Counted:
-            kept = motions.queries(tx, live.motions.number)
-            oldest = tx.execute(kept.oldest_active)
-            lately = activity.queries(tx, live.activity.number)
-            return Counted(
-                behind=live.behind,
-                counters=_amounts(tx.execute(kept.read_counters)),
-                oldest_introduced_at=from_us(oldest[0][0]) if oldest else None,
-                lately=_amounts(tx.execute(lately.count_since, activity.window(since))),
+    async def glance(self, *, since: datetime, limit: int) -> PipelineGlance:
+        """Return the counters and the first active motions, as one moment has them."""
+
+        def read(tx: Transaction, live: Live) -> PipelineGlance:
+            ends = LogEnds.read(tx)
+            return PipelineGlance(
+                counts=_counts(tx, live, since, ends),
+                active=tuple(_page(tx, live, active=True, limit=limit)),
+                halt_epoch=ends.halt_epoch,
             )
 
-        counted = await read_live(self._database, read)
-        counters, lately = counted.counters, counted.lately
-        lag = await lag_of(counted.behind, self._store)
-        return PipelineCounts(
-            position=counted.behind.position,
-            behind_events=lag.events,
-            behind_seconds=lag.seconds,
-            by_state={state: counters.get(state, 0) for state in GovernanceState},
-            blocked=counters.get(motions.BLOCKED, 0),
-            waiting=counters.get(motions.WAITING, 0),
-            oldest_introduced_at=counted.oldest_introduced_at,
-            completions=lately.get(Kind.COMPLETION, 0),
-            failures=lately.get(Kind.FAILURE, 0),
-            finished=lately.get(Kind.FINISHED, 0),
-        )
+        return await read_live(self._database, read)
 
     async def motions(
         self,
@@ -107,30 +85,12 @@ class SqlReadModel:
         after: Place | None,
     ) -> list[MotionSummary]:
         """Return a page of motions ordered by when they were introduced, then by id."""
-        after_us, after_id = after or (BEGINNING_US, UUID(int=0))
-        params = {
-            "state": None if state is None else state.value,
-            "blocked": blocked,
-            "active": active,
-            "limit": limit,
-            "after_us": after_us,
-            "after_id": str(after_id),
-        }
-
-        def read(tx: Transaction, live: Live) -> list[MotionSummary]:
-            sql = motions.queries(tx, live.motions.number)
-            # The rarest condition picks the index; the others are looked at row by row.
-            if blocked:
-                query = sql.page_of_blocked
-            elif state is not None:
-                query = sql.page_in_state
-            elif active:
-                query = sql.page_of_active
-            else:
-                query = sql.page
-            return summaries(tx, live, tx.execute(query, params))
-
-        return await read_live(self._database, read)
+        return await read_live(
+            self._database,
+            lambda tx, live: _page(
+                tx, live, state=state, blocked=blocked, active=active, limit=limit, after=after
+            ),
+        )
 
     async def listed(
         self, wanted: MotionFilter, *, now: datetime, limit: int, after: Place | None
@@ -143,8 +103,12 @@ class SqlReadModel:
 
     async def board(self, *, now: datetime) -> BoardCounts:
         """Return the motions of each state, and which of them are overdue at ``now``."""
-        found = await read_live(self._database, lambda tx, live: lists.board(tx, live, now))
-        lag = await lag_of(found.behind, self._store)
+
+        def read(tx: Transaction, live: Live) -> tuple[BoardRead, Lag]:
+            board = lists.board(tx, live, now)
+            return board, LogEnds.read(tx).lag_of(board.behind)
+
+        found, lag = await read_live(self._database, read)
         return BoardCounts(
             position=found.behind.position,
             behind_events=lag.events,
@@ -181,6 +145,59 @@ class SqlReadModel:
     async def parked(self, *, limit: int) -> list[ParkedMotion]:
         """Return at most ``limit`` motions that a projection does not follow any more."""
         return list(await self._database.read(lambda tx: parked_live(tx, limit)))
+
+
+def _counts(tx: Transaction, live: Live, since: datetime, ends: LogEnds) -> PipelineCounts:
+    kept = motions.queries(tx, live.motions.number)
+    counters = _amounts(tx.execute(kept.read_counters))
+    oldest = tx.execute(kept.oldest_active)
+    recent = activity.queries(tx, live.activity.number)
+    lately = _amounts(tx.execute(recent.count_since, activity.window(since)))
+    lag = ends.lag_of(live.behind)
+    return PipelineCounts(
+        position=live.behind.position,
+        behind_events=lag.events,
+        behind_seconds=lag.seconds,
+        by_state={state: counters.get(state, 0) for state in GovernanceState},
+        blocked=counters.get(motions.BLOCKED, 0),
+        waiting=counters.get(motions.WAITING, 0),
+        oldest_introduced_at=from_us(oldest[0][0]) if oldest else None,
+        completions=lately.get(Kind.COMPLETION, 0),
+        failures=lately.get(Kind.FAILURE, 0),
+        finished=lately.get(Kind.FINISHED, 0),
+    )
+
+
+def _page(
+    tx: Transaction,
+    live: Live,
+    *,
+    limit: int,
+    state: GovernanceState | None = None,
+    blocked: bool | None = None,
+    active: bool | None = None,
+    after: Place | None = None,
+) -> list[MotionSummary]:
+    after_us, after_id = after or (BEGINNING_US, UUID(int=0))
+    sql = motions.queries(tx, live.motions.number)
+    # The rarest condition picks the index; the others are looked at row by row.
+    if blocked:
+        query = sql.page_of_blocked
+    elif state is not None:
+        query = sql.page_in_state
+    elif active:
+        query = sql.page_of_active
+    else:
+        query = sql.page
+    params = {
+        "state": None if state is None else state.value,
+        "blocked": blocked,
+        "active": active,
+        "limit": limit,
+        "after_us": after_us,
+        "after_id": str(after_id),
+    }
+    return summaries(tx, live, tx.execute(query, params))
 
 
 def totals_from(amounts: dict[Total, int]) -> ActivityTotals:

@@ -9,7 +9,7 @@ from uuid import UUID
 from governance_flow.domain.errors import StoreError
 from projections import activity, motions, search
 from projections.motion_rows import Halts, routed_at_us, summary_of
-from projections.registry import live_generation, parked_live_among
+from projections.registry import live_generations, parked_live_among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,8 +87,9 @@ def told(parked: Parked) -> str:
 
 
 def _live(tx: Transaction) -> Live:
-    return Live(
-        live_generation(tx, motions.NAME),
-        live_generation(tx, activity.NAME),
-        live_generation(tx, search.NAME),
-    )
+    found = live_generations(tx)
+    try:
+        return Live(found[motions.NAME], found[activity.NAME], found[search.NAME])
+    except KeyError as error:
+        msg = f"the projection {error} was never prepared in this store"
+        raise StoreError(msg) from error

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from governance_flow.application.ports.read_model import ParkedMotion
 from governance_flow.application.queries import load_queries
-from governance_flow.domain.errors import StoreError, StoreLocked, StoreTooNew
+from governance_flow.domain.errors import StoreLocked, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -252,27 +252,26 @@ class Registry:
         return replace(generation, live=live)
 
 
-def live_generation(tx: Transaction, name: str) -> Generation:
-    """Return the live generation of a projection, as this transaction sees it."""
-    rows = tx.execute(_queries(tx).read_live, {"name": name})
-    if not rows:
-        raise StoreError(f"the projection {name!r} was never prepared in this store")
-    return _generation(rows[0])
+def live_generations(tx: Transaction) -> dict[str, Generation]:
+    """Return the live generation of each projection, as this transaction sees them."""
+    rows = tx.execute(queries(tx).read_live)
+    return {generation.name: generation for generation in map(_generation, rows)}
 
 
 def parked_live(tx: Transaction, limit: int) -> list[Parked]:
     """Return at most ``limit`` motions that live generations have parked, in order of id."""
-    return [_parked(row) for row in tx.execute(_queries(tx).parked_live, {"limit": limit})]
+    return [_parked(row) for row in tx.execute(queries(tx).parked_live, {"limit": limit})]
 
 
 def parked_live_among(tx: Transaction, motion_ids: Iterable[UUID]) -> list[Parked]:
     """Return which of these motions live generations have parked."""
     ids = [str(motion_id) for motion_id in motion_ids]
-    rows = tx.execute(_queries(tx).parked_live_among, {"motion_ids": ids})
+    rows = tx.execute(queries(tx).parked_live_among, {"motion_ids": ids})
     return [_parked(row) for row in rows]
 
 
-def _queries(tx: Transaction) -> Queries:
+def queries(tx: Transaction) -> Queries:
+    """Return the statements of the registry."""
     return load_queries("projections", "sql/registry.sql", tx.dialect)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from projections.folding import KEEP, Folder
 from projections.isolation import apply_apart, log_parked
-from projections.lag import lag_of
+from projections.lag import LogEnds
 from projections.registry import Parked, Registry, Standing
 
 if TYPE_CHECKING:
@@ -111,12 +111,12 @@ class ProjectionRunner:
         Seconds are the commit time at the head less the commit time at the projection's
         position: they grow while the store does and nobody applies it, and are 0 once caught up.
         """
-        standing = await self._database.read(self._registry.standing)
-        return {
-            generation.name: await lag_of(generation, self._store)
-            for generation in standing.generations
-            if generation.live
-        }
+
+        def read(tx: Transaction) -> dict[str, Lag]:
+            standing, ends = self._registry.standing(tx), LogEnds.read(tx)
+            return {g.name: ends.lag_of(g) for g in standing.generations if g.live}
+
+        return await self._database.read(read)
 
     async def _advance(self, limit: int) -> bool:
         standing = self._standing

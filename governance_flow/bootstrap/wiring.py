@@ -200,7 +200,7 @@ class Wiring:
 
     @cached_property
     def read_model(self) -> SqlReadModel:
-        return SqlReadModel(self.database, self.runner, self.store)
+        return SqlReadModel(self.database, self.runner)
 
     @cached_property
     def read_model_check(self) -> ReadModelCheck:

@@ -3,6 +3,12 @@
 -- A projection has one live generation. A higher one is being built beside it; a lower one was
 -- replaced, and waits to be dropped.
 
+-- name: log_ends
+-- The head of the log, the epoch of halts, and when the first event was committed.
+SELECT position, committed_at_us, halt_epoch,
+       (SELECT committed_at_us FROM events WHERE position = 1)
+  FROM head;
+
 -- name: lock_registry (postgres)
 -- One process makes tables or begins a rebuild at a time; the lock ends with the transaction.
 SELECT pg_advisory_xact_lock(1195789400, hashtext(current_schema()));
@@ -127,9 +133,8 @@ SELECT name, generation, position, committed_at_us, live FROM projections
  WHERE name = :name AND generation = :generation;
 
 -- name: read_live
--- The live generation of one projection.
-SELECT name, generation, position, committed_at_us, live FROM projections
- WHERE live AND name = :name;
+-- The live generation of each projection.
+SELECT name, generation, position, committed_at_us, live FROM projections WHERE live;
 
 -- name: insert_generation
 -- A new generation, which has seen nothing yet.

@@ -64,7 +64,7 @@ def follower_of(database: Database, store: Any, *projections: Projection) -> Fol
     return Follower(
         database,
         runner,
-        SqlReadModel(database, runner, store),
+        SqlReadModel(database, runner),
         Rebuilder(database, store, MAPPER, list(chosen.values())),
     )
 

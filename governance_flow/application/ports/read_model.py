@@ -30,6 +30,19 @@ class PipelineCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class PipelineGlance:
+    """The counters, the first motions that are not at their end, and the epoch of halts.
+
+    All of one moment, and the epoch is the store's at that moment: a halt that the counters know
+    of has changed it.
+    """
+
+    counts: PipelineCounts
+    active: tuple[MotionSummary, ...]
+    halt_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimeInState:
     """How long motions have stayed in a state, added up over all that have left it."""
 
@@ -126,6 +139,10 @@ class ReadModel(Protocol):
 
     async def counts(self, *, since: datetime) -> PipelineCounts:
         """Return the counters; completions, failures and finished motions from ``since`` on."""
+        ...
+
+    async def glance(self, *, since: datetime, limit: int) -> PipelineGlance:
+        """Return the counters, and the first ``limit`` active motions by their introduction."""
         ...
 
     async def motions(

@@ -81,6 +81,15 @@ class Pipelines:
         """Return the pipeline as last seen; it may lag, which an append would notice."""
         return self._pipeline if self._known else await self.refresh()
 
+    async def as_of(self, halt_epoch: int) -> Pipeline:
+        """Return the pipeline as it was when the store had this epoch, or later.
+
+        An epoch that is known means that nobody has halted or resumed since.
+        """
+        if self._known and self._pipeline.halt_epoch == halt_epoch:
+            return self._pipeline
+        return await self.refresh()
+
     async def refresh(self) -> Pipeline:
         """Return the pipeline as the store has it now."""
         stored = await self._store.read_stream(PIPELINE_ID, after_version=self._pipeline.version)

@@ -73,12 +73,10 @@ class StatusQueries:
         """Return the pipeline as it stands at the head of the store, or later."""
         head = await self.caught_up(at_least)
         now = self._clock.now()
-        counts = await self._read_model.counts(since=now - RECENT)
-        # Asked last: a halt that the counters have seen is never shown as running.
-        pipeline = await self._pipelines.refresh()
-        active = await self._read_model.motions(
-            state=None, blocked=None, active=True, limit=FIRST_PAGE, after=None
-        )
+        glance = await self._read_model.glance(since=now - RECENT, limit=FIRST_PAGE)
+        counts = glance.counts
+        # A halt that the counters have seen is never shown as running.
+        pipeline = await self._pipelines.as_of(glance.halt_epoch)
         by_state = {state: counts.by_state.get(state, 0) for state in GovernanceState}
         oldest = counts.oldest_introduced_at
         capacity = self._pipelines.configuration.max_concurrent_motions
@@ -89,7 +87,7 @@ class StatusQueries:
             oldest_motion_age=now - oldest if oldest else timedelta(),
             recent_completions=counts.completions,
             recent_failures=counts.failures,
-            active=tuple(summary.at(now, pipeline.halt) for summary in active),
+            active=tuple(summary.at(now, pipeline.halt) for summary in glance.active),
             waiting_motions=counts.waiting,
             admitted=head.admitted,
             free_places=max(0, capacity - head.admitted),
