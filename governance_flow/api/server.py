@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from governance_flow.api.service import Service
 
@@ -35,10 +35,15 @@ def connections_max() -> int:
     return max(1, min(CONNECTIONS_MAX, allowed - FILES_SPARED))
 
 
-class _Protocol(H11Protocol):
-    """A connection that must be used: nobody can hold the process's by saying nothing."""
+class _Protocol(HttpToolsProtocol):
+    """A connection that must be used: nobody can hold the process's by saying nothing, or no end.
+
+    Parsed in C: of a request that does little, the parser in Python took a seventh of the time.
+    """
 
     _silence: asyncio.TimerHandle | None = None
+    _beside_body = 0
+    """How many bytes of the request under way have come that are none of its body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, unless there are too many."""
@@ -53,6 +58,23 @@ class _Protocol(H11Protocol):
         if self._silence is not None:
             self._silence.cancel()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came, unless it is more headers (or trailers) than anybody needs."""
+        self._beside_body += len(data)
+        super().data_received(data)
+        if self._beside_body > HEADERS_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response(f"The headers are larger than {HEADERS_BYTES_MAX} bytes.")
+
+    def on_message_begin(self) -> None:
+        """Begin to count: with what comes next, for how much comes at once is bounded anyway."""
+        super().on_message_begin()
+        self._beside_body = 0
+
+    def on_body(self, body: bytes) -> None:
+        """Leave the body to whoever reads it."""
+        self._beside_body -= len(body)
+        super().on_body(body)
 
     def _hang_up(self) -> None:
         if getattr(self, "cycle", None) is None:  # No request has begun.
@@ -85,7 +107,6 @@ class ServingProcess:
                 proxy_headers=service.options.secure_cookies,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
-                h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
             )
         )
 

@@ -116,7 +116,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--motions", type=int, default=100_000, help="stored before it begins")
     parser.add_argument("--new", type=int, default=4_000, help="introduced before it begins")
-    parser.add_argument("--work-seconds", type=float, default=1.0, help="spent on an assignment")
+    parser.add_argument(
+        "--work-seconds",
+        type=float,
+        default=1.0,
+        help="spent on an assignment, half as much again or half as little at most",
+    )
     return parser.parse_args()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from scripts.load.wire import Connection, Disconnected
@@ -13,6 +14,7 @@ from scripts.load.wire import Connection, Disconnected
 WAIT_SECONDS = 5.0
 LEASE_SECONDS = 60.0
 OK = 200
+_PACE = Random(1)  # noqa: S311 - nothing depends on it being unknown
 
 
 @dataclass
@@ -30,7 +32,7 @@ async def call(
 ) -> Done:
     """Let one caller for each token fetch and complete for so long.
 
-    ``work_seconds`` is how long each works on an assignment.
+    ``work_seconds`` is how long each works on an assignment, more or less.
     """
     done = Done()
     ends = time.perf_counter() + seconds
@@ -60,7 +62,8 @@ async def _round(connection: Connection, done: Done, wait: float, work_seconds: 
     for assignment in answer.json()["assignments"]:
         done.fetches.append(time.perf_counter() - started)
         if work_seconds:
-            await asyncio.sleep(work_seconds)
+            # Branches do not work in step with each other.
+            await asyncio.sleep(work_seconds * _PACE.uniform(0.5, 1.5))
         await _complete(connection, done, assignment)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from tests.support.workers import assignments, until
 S = GovernanceState
 B = GovernanceBranch
 MOTIONS = "/api/v1/motions"
+JSON = {"Content-Type": "application/json"}
 FETCH = "/api/v1/assignments/fetch"
 
 
@@ -203,6 +205,50 @@ async def test_whoever_connects_and_says_nothing_is_hung_up_on(
         reader, writer = await asyncio.open_connection(url.host, url.port)
         assert await reader.read() == b""
         writer.close()
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        pytest.param(b"GET /livez HTTP/1.1\r\nHost: service\r\nX-More: ", id="one header"),
+        pytest.param(
+            b"POST /livez HTTP/1.1\r\nHost: service\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\nx\r\n0\r\nX-More: ",
+            id="a trailer",
+        ),
+    ],
+)
+async def test_whoever_sends_headers_without_end_is_hung_up_on(beginning: bytes) -> None:
+    async with served() as service:
+        url = httpx.URL(service.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(beginning)
+        answered = asyncio.create_task(reader.read())
+        sent = 0
+        while not answered.done() and sent < 10 * 2**20:
+            writer.write(b"x" * 16_384)
+            sent += 16_384
+            await asyncio.sleep(0)
+            with suppress(ConnectionError):
+                await writer.drain()
+        with suppress(ConnectionError):
+            assert b"larger than" in await answered or b"405" in answered.result()
+        assert sent < 2**20
+        writer.close()
+
+
+async def test_a_large_body_in_many_chunks_is_no_header() -> None:
+    async with served() as service:
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b'{"title": "Repair the bridge", "text": "Whereas."'
+            for _ in range(100):
+                yield b" " * 2_000
+            yield b"}"
+
+        async with service.http(await service.token("Ada", Role.MEMBER)) as http:
+            answer = await http.post(MOTIONS, content=chunks(), headers=JSON)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
 
 
 async def test_more_connections_than_can_be_held_are_refused(
