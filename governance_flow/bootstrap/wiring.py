@@ -176,7 +176,10 @@ class Wiring:
     @cached_property
     def external(self) -> ExternalAssignments:
         return ExternalAssignments(
-            assignments=self.assignments, motions=self.motions, pipelines=self.pipelines
+            store=self.store,
+            assignments=self.assignments,
+            motions=self.motions,
+            pipelines=self.pipelines,
         )
 
     # -- What follows the events ---------------------------------------------------------------

@@ -46,7 +46,7 @@ class SqlAccessStore:
     async def find_token(self, token_id: str) -> KeptToken | None:
         """Return a token, valid or not."""
         params = {"token_id": token_id}
-        rows = await self._database.read_once(lambda tx: tx.execute(self._sql.find_token, params))
+        rows = await self._database.read_row(lambda tx: tx.execute(self._sql.find_token, params))
         return KeptToken(_token(rows[0]), bytes(rows[0][1])) if rows else None
 
     async def list_tokens(self) -> list[Token]:
@@ -85,7 +85,7 @@ class SqlAccessStore:
     async def find_session(self, session_sha256: bytes) -> Session | None:
         """Return a session, expired or not."""
         params = {"session_sha256": session_sha256}
-        rows = await self._database.read_once(lambda tx: tx.execute(self._sql.find_session, params))
+        rows = await self._database.read_row(lambda tx: tx.execute(self._sql.find_session, params))
         return _session(rows[0]) if rows else None
 
     async def close_session(self, session_sha256: bytes) -> None:

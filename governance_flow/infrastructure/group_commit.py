@@ -117,7 +117,7 @@ class GroupCommitEventStore:
 
     async def head(self) -> Head:
         """Return the head row as last committed."""
-        return await self._database.read_once(self._table.head)
+        return await self._database.read_row(self._table.head)
 
     async def wait_for_append(self, *, after_position: int, timeout_seconds: float) -> None:
         """Return once something may stand after the position, or the time is up: only a hint."""

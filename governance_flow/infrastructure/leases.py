@@ -144,7 +144,7 @@ class SqlLeases(OperationalRows):
     async def holder(self, routing_id: UUID) -> LeaseInfo | None:
         """Return the lease of a routing, or None if it has no open assignment."""
         params = {"routing_id": str(routing_id)}
-        rows = await self._database.read_once(
+        rows = await self._database.read_row(
             lambda tx: tx.execute(self._leases_sql.read_lease, params)
         )
         return LeaseInfo(*rows[0]) if rows else None

@@ -19,7 +19,7 @@ class SqlLogCheckpoints:
 
     async def latest(self) -> SignedCheckpoint | None:
         """Return the one of the largest tree."""
-        return _first(await self._database.read_once(lambda tx: tx.execute(self._sql.latest)))
+        return _first(await self._database.read_row(lambda tx: tx.execute(self._sql.latest)))
 
     async def reaching(self, size: int) -> SignedCheckpoint | None:
         """Return the first one whose tree has at least so many leaves."""

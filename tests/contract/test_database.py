@@ -129,6 +129,11 @@ async def test_a_single_statement_read_refuses_a_second(database: AnyDatabase) -
     assert await database.read_once(lambda tx: tx.execute(ALL)) == []
 
 
+async def test_a_row_that_was_committed_is_looked_up(database: AnyDatabase) -> None:
+    await database.write(lambda tx: put(tx, "a"))
+    assert await database.read_row(lambda tx: tx.execute(ALL)) == [("a", 1)]
+
+
 async def test_a_statement_that_is_wrong_is_a_mistake_of_the_program(
     database: AnyDatabase,
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from threading import Event
@@ -167,6 +168,31 @@ async def test_a_disk_that_fills_up_is_told_to_whom_it_concerns(notes: Notes) ->
     assert isinstance(large, Exception)
     assert not isinstance(large, sqlite3.Error)
     assert await notes.all() == ["small"]
+
+
+async def test_a_row_is_looked_up_without_a_thread_unless_the_file_is_locked(
+    notes: Notes, tmp_path: Path
+) -> None:
+    threads: list[str] = []
+
+    def look(tx: StoreTransaction) -> int:
+        [(count,)] = tx.execute("SELECT count(*) FROM notes")
+        threads.append(threading.current_thread().name)
+        return int(count)
+
+    await notes.database.write(notes.put("a"))
+    assert await notes.database.read_row(look) == 1
+
+    other = sqlite3.connect(tmp_path / "notes.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")  # In a file without a write-ahead log nobody can read then.
+    waiting = asyncio.create_task(notes.database.read_row(look))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    other.execute("COMMIT")
+    assert await waiting == 1
+    other.close()
+    assert threads[0] == threading.main_thread().name
+    assert threads[1].startswith("store-read")
 
 
 async def test_a_closed_database_takes_nothing_more(notes: Notes) -> None:

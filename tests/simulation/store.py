@@ -59,9 +59,9 @@ class WatchedDatabase(SqliteDatabase):
         """Return rows as last committed, without the product's own way of reading them."""
         return self._connection.execute(query, params or {}).fetchall()
 
-    def _connect(self, *, writing: bool) -> sqlite3.Connection:
+    def _connect(self, *, writing: bool, busy_seconds: float | None = None) -> sqlite3.Connection:
         # There is only one: what is in memory is gone with its connection.
-        self._connection = super()._connect(writing=writing)
+        self._connection = super()._connect(writing=writing, busy_seconds=busy_seconds)
         return self._connection
 
 
@@ -132,6 +132,10 @@ class Line:
     async def read_once(self, work: Callable[[StoreTransaction], T]) -> T:
         """Run ``work``, which executes a single statement."""
         return await self._call(lambda: self._database.read_once_now(work))
+
+    async def read_row(self, work: Callable[[StoreTransaction], T]) -> T:
+        """Look up a row by its key."""
+        return await self.read_once(work)
 
     async def in_write_thread(self, call: Callable[[], T]) -> T:
         """Call something that writes."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from governance_flow.application.ports.assignments import AssignmentStore, ClaimedAssignment
+    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.flow_orchestrator import BranchAssignment
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
@@ -37,10 +38,12 @@ class ExternalAssignments:
     def __init__(
         self,
         *,
+        store: EventStore,
         assignments: AssignmentStore,
         motions: Motions,
         pipelines: Pipelines,
     ) -> None:
+        self._store = store
         self._assignments = assignments
         self._motions = motions
         self._pipelines = pipelines
@@ -66,8 +69,7 @@ class ExternalAssignments:
         """
         for wish in wishes:
             require_sound(wish)
-        pipeline = await self._pipelines.refresh()
-        if pipeline.halt is not None:
+        if (await self._store.head()).halted:
             return [[] for _ in wishes]
         claimed = await self._assignments.claim_each(wishes)
         everything = [row for rows in claimed for row in rows]

@@ -131,6 +131,10 @@ class SqlDatabase(ABC, Generic[C]):
         """Run ``work``, which executes a single statement: one round trip instead of three."""
         return await self._run(self._read_threads, lambda: self.read_once_now(work))
 
+    async def read_row(self, work: Callable[[StoreTransaction], T]) -> T:
+        """Run ``work``, which looks up a row by its key with a single statement: nothing larger."""
+        return await self.read_once(work)
+
     async def in_write_thread(self, call: Callable[[], T]) -> T:
         """Call something that writes with ``write_now`` where it does not block the event loop."""
         return await self._run(self._write_threads, call)
@@ -156,11 +160,11 @@ class SqlDatabase(ABC, Generic[C]):
 
     def read_now(self, work: Callable[[StoreTransaction], T]) -> T:
         """Do as ``read`` does, in the calling thread."""
-        return self._retried(self._readers, lambda: self._read(work, Mode.READ))
+        return self._retried(self._readers, lambda: self._read(self._readers, work, Mode.READ))
 
     def read_once_now(self, work: Callable[[StoreTransaction], T]) -> T:
         """Do as ``read_once`` does, in the calling thread."""
-        return self._retried(self._readers, lambda: self._read(work, Mode.STATEMENT))
+        return self._retried(self._readers, lambda: self._read(self._readers, work, Mode.STATEMENT))
 
     @abstractmethod
     def _begin(self, connection: C, mode: Mode) -> StoreTransaction:
@@ -182,8 +186,8 @@ class SqlDatabase(ABC, Generic[C]):
             self.hints.publish(channel, number)
         return result
 
-    def _read(self, work: Callable[[StoreTransaction], T], mode: Mode) -> T:
-        with self._readers.borrow() as connection:
+    def _read(self, pool: Pool[C], work: Callable[[StoreTransaction], T], mode: Mode) -> T:
+        with pool.borrow() as connection:
             transaction = self._begin(connection, mode)
             try:
                 return work(transaction)
