@@ -78,10 +78,11 @@ class Folder:
         for stored in streams.pop(PIPELINE_ID, ()):
             pipeline, recorded = self._evolve_pipeline(pipeline, stored)
             pipeline_events.append(recorded)
+        forgotten = await self._forgotten(streams)
         changes = []
         poisons = {}
         for motion_id, run in streams.items():
-            change, poison = await self._change(motion_id, run)
+            change, poison = await self._change(motion_id, run, forgotten.get(motion_id))
             changes.append(change)
             if poison is not None:
                 poisons[motion_id] = poison
@@ -117,11 +118,33 @@ class Folder:
         motion, _, poison = self._run(motion_id, None, [e for e in stored if e.id <= position])
         return poison or motion
 
+    async def _forgotten(
+        self, streams: Mapping[UUID, Sequence[CommittedEvent]]
+    ) -> dict[UUID, Motion | Poison | None]:
+        """Read, in one go, how those motions stood that are not remembered."""
+        first = {
+            motion_id: run[0].originator_version
+            for motion_id, run in streams.items()
+            if run[0].originator_version > 1 and motion_id not in self._kept
+        }
+        if len(first) < 2:  # noqa: PLR2004 - one can as well be read when its turn comes
+            return {}
+        before: dict[UUID, list[CommittedEvent]] = {}
+        for stored in await self._store.read_streams(list(first)):
+            motion_id = cast("UUID", stored.originator_id)
+            if stored.originator_version < first[motion_id]:
+                before.setdefault(motion_id, []).append(stored)
+        stood = {}
+        for motion_id, run in before.items():
+            motion, _, poison = self._run(motion_id, None, run)
+            stood[motion_id] = poison or motion
+        return stood
+
     async def _change(
-        self, motion_id: UUID, run: Sequence[CommittedEvent]
+        self, motion_id: UUID, run: Sequence[CommittedEvent], stood: Motion | Poison | None
     ) -> tuple[MotionChange, Poison | None]:
-        """Fold one motion's events of the batch."""
-        before = await self._before(motion_id, run[0].originator_version)
+        """Fold one motion's events of the batch; ``stood`` is what was read because of it."""
+        before = await self._before(motion_id, run[0].originator_version, stood)
         if isinstance(before, Poison):
             # It went bad in an earlier batch, and whoever follows has parked it there.
             return MotionChange(motion_id, None, None, (), str(before)), before
@@ -132,11 +155,13 @@ class Folder:
         )
         return change, poison
 
-    async def _before(self, motion_id: UUID, version: int) -> Motion | Poison | None:
+    async def _before(
+        self, motion_id: UUID, version: int, stood: Motion | Poison | None
+    ) -> Motion | Poison | None:
         """Return the motion as it stood before its event ``version``."""
         if version == 1:
             return None
-        kept = self._kept.get(motion_id)
+        kept = self._kept.get(motion_id, stood)
         if isinstance(kept, Poison):
             if kept.version < version:
                 return kept

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from governance_flow.api.problems import MISTAKE, MISTAKE_DETAIL, TOO_LARGE, respond
 from governance_flow.application.correlation import correlation
+from governance_flow.application.ids import RandomIds
 from governance_flow.infrastructure.http_metrics import HttpMetrics
 
 CORRELATION_HEADER = "X-Correlation-ID"
@@ -41,6 +42,8 @@ BODY_SECONDS_MAX = 30.0
 """Whoever takes longer to send a request is not waited for."""
 
 log = structlog.get_logger(__name__)
+
+_new_id = RandomIds()
 
 
 class _TooLarge(Exception):
@@ -71,7 +74,7 @@ class Envelope:
         started = time.perf_counter()
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         begun = False
-        correlated = _given_id(Headers(scope=scope).get(CORRELATION_HEADER)) or uuid4()
+        correlated = _given_id(Headers(scope=scope).get(CORRELATION_HEADER)) or _new_id()
         token = correlation.set(correlated)
 
         async def sent(message: Message) -> None:

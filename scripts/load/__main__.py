@@ -96,7 +96,7 @@ def _stored(stack: ExitStack, stores: Stores, options: argparse.Namespace) -> st
 
 def _show(came: Came, options: argparse.Namespace) -> None:
     rows = [
-        ("completions a second", f"{len(came.acknowledged) / options.seconds:,.0f}"),
+        ("completions a second", f"{len(came.completions) / options.seconds:,.0f}"),
         ("completion, p50 and p99", _two(came.completions)),
         ("status of the pipeline, p50 and p99", _two(came.status)),
         ("an endpoint that does nothing, p50 and p99", _two(came.nothing)),
@@ -114,6 +114,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--store", choices=STORES, default=SQLITE)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--warm-up", type=float, default=5.0, help="seconds that are not counted, before"
+    )
     parser.add_argument("--motions", type=int, default=100_000, help="stored before it begins")
     parser.add_argument("--new", type=int, default=4_000, help="introduced before it begins")
     parser.add_argument(
@@ -194,7 +197,12 @@ def _serving(address: str, config: Path) -> Iterator[tuple[str, int]]:
 
 
 def _loaded(host: str, port: int, prepared: Prepared, options: argparse.Namespace) -> Came:
-    where = {"host": host, "port": port, "seconds": options.seconds}
+    where = {
+        "host": host,
+        "port": port,
+        "warm_up_seconds": options.warm_up,
+        "seconds": options.seconds,
+    }
     calls = where | {"tokens": prepared.tokens, "work_seconds": options.work_seconds}
     probe = where | {
         "token": prepared.viewer,

@@ -19,23 +19,32 @@ _PACE = Random(1)  # noqa: S311 - nothing depends on it being unknown
 
 @dataclass
 class Done:
-    """What the callers of one process came to. Times are in seconds."""
+    """What the callers of one process came to. Times are in seconds; none from before ``begins``.
 
-    fetches: list[float] = field(default_factory=list)
+    All that was acknowledged is there, from the very first.
+    """
+
+    begins: float
     completions: list[float] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
 async def call(
-    host: str, port: int, tokens: Sequence[str], *, seconds: float, work_seconds: float
+    host: str,
+    port: int,
+    tokens: Sequence[str],
+    *,
+    warm_up_seconds: float,
+    seconds: float,
+    work_seconds: float,
 ) -> Done:
-    """Let one caller for each token fetch and complete for so long.
+    """Let one caller for each token fetch and complete for so long; first to warm up.
 
     ``work_seconds`` is how long each works on an assignment, more or less.
     """
-    done = Done()
-    ends = time.perf_counter() + seconds
+    done = Done(begins=time.perf_counter() + warm_up_seconds)
+    ends = done.begins + seconds
     async with asyncio.TaskGroup() as group:
         for token in tokens:
             group.create_task(_caller(Connection(host, port, token), done, ends, work_seconds))
@@ -54,13 +63,11 @@ async def _caller(connection: Connection, done: Done, ends: float, work_seconds:
 
 async def _round(connection: Connection, done: Done, wait: float, work_seconds: float) -> None:
     wish = {"limit": 1, "lease_seconds": LEASE_SECONDS, "wait_seconds": wait}
-    started = time.perf_counter()
     answer = await connection.post("/api/v1/assignments/fetch", wish)
     if answer.status != OK:
         done.errors.append(f"fetch: {answer.status} {answer.body.decode()[:300]}")
         return
     for assignment in answer.json()["assignments"]:
-        done.fetches.append(time.perf_counter() - started)
         if work_seconds:
             # Branches do not work in step with each other.
             await asyncio.sleep(work_seconds * _PACE.uniform(0.5, 1.5))
@@ -79,7 +86,8 @@ async def _complete(connection: Connection, done: Done, assignment: dict[str, An
     }
     started = time.perf_counter()
     answer = await connection.post(f"/api/v1/assignments/{routing_id}/complete", content)
-    done.completions.append(time.perf_counter() - started)
+    if started >= done.begins:
+        done.completions.append(time.perf_counter() - started)
     if answer.status == OK:
         done.acknowledged.append(routing_id)
     else:
@@ -89,13 +97,10 @@ async def _complete(connection: Connection, done: Done, assignment: dict[str, An
 # -- In processes of their own ---------------------------------------------------------------------
 
 
-async def called(
-    host: str, port: int, tokens: list[str], seconds: float, work_seconds: float
-) -> dict[str, Any]:
+async def called(host: str, port: int, tokens: list[str], **times: float) -> dict[str, Any]:
     """Call from a process of one's own; return what came of it."""
-    done = await call(host, port, tokens, seconds=seconds, work_seconds=work_seconds)
+    done = await call(host, port, tokens, **times)
     return {
-        "fetches": done.fetches,
         "completions": done.completions,
         "acknowledged": done.acknowledged,
         "errors": done.errors,
@@ -103,7 +108,14 @@ async def called(
 
 
 async def probed(
-    *, host: str, port: int, token: str, paths: list[str], seconds: float, interval_seconds: float
+    *,
+    host: str,
+    port: int,
+    token: str,
+    paths: list[str],
+    warm_up_seconds: float,
+    seconds: float,
+    interval_seconds: float,
 ) -> dict[str, list[float]]:
     """Ask for each path in turn, at even intervals; return how long each answer took.
 
@@ -111,6 +123,7 @@ async def probed(
     a connection for each path.
     """
     times: dict[str, list[float]] = {path: [] for path in paths}
+    await asyncio.sleep(warm_up_seconds)
     ends = time.perf_counter() + seconds
 
     async def probe(path: str) -> None:

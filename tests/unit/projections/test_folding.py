@@ -74,6 +74,25 @@ async def test_a_motion_is_folded_on_from_batch_to_batch_without_reading_it_agai
     assert store.reads == []
 
 
+async def test_several_motions_that_are_not_remembered_are_read_in_one_go(
+    assembly: Assembly, store: Any
+) -> None:
+    ids = [await assembly.introduce() for _ in range(4)]
+    start = (await assembly.store.head()).position
+    for motion_id in ids:
+        await assembly.act(motion_id, lambda motion: motion.reaching(S.PLANNING))
+    events = (await whole_log(assembly.store))[start:]
+
+    folded = await Folder(store, MAPPER).fold(start, events)
+
+    assert store.reads == []
+    for change in folded.batch.motions:
+        assert isinstance(change.before, Motion)
+        assert (change.before.version, change.before.state) == (1, S.INTRODUCED)
+        assert change.after is not None
+        assert change.after.state is S.PLANNING
+
+
 async def test_a_motion_that_was_forgotten_is_read_as_it_was_before_the_batch(
     assembly: Assembly, store: Any
 ) -> None:
@@ -84,7 +103,8 @@ async def test_a_motion_that_was_forgotten_is_read_as_it_was_before_the_batch(
     folder = Folder(store, MAPPER, keep=2)
     await folder.fold(0, log[:4])
     folded = await folder.fold(4, log[4:])
-    assert store.reads == [(motion_id, 0) for motion_id in ids]
+    # The first two are read in one go; to remember them, the other two are forgotten.
+    assert store.reads == [(motion_id, 0) for motion_id in ids[2:]]
     assert all(change.before is not None for change in folded.batch.motions)
 
 
