@@ -17,8 +17,8 @@ from governance_flow.application.services.flow_orchestrator_service import (
 from governance_flow.application.services.health import Health
 from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_details import MotionReader
-from governance_flow.application.services.overview import Overview
 from governance_flow.application.services.pipelines import Pipelines
+from governance_flow.application.services.status import StatusQueries
 from governance_flow.infrastructure.metrics import PrometheusMetrics
 from projections.read_model import SqlReadModel
 from projections.rebuild import Rebuilder
@@ -41,7 +41,7 @@ class Flow:
     address: str
     configuration: FlowConfiguration
     orchestrator: FlowOrchestratorService
-    overview: Overview
+    status: StatusQueries
     worker: Worker
     external: ExternalAssignments
     desk: FetchDesk

@@ -33,7 +33,6 @@ from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_commands import MotionCommands
 from governance_flow.application.services.motion_details import MotionReader
 from governance_flow.application.services.motions import Motions
-from governance_flow.application.services.overview import Overview
 from governance_flow.application.services.pipelines import Pipelines
 from governance_flow.application.services.processing import Processing
 from governance_flow.application.services.status import StatusQueries
@@ -281,7 +280,7 @@ class Wiring:
             address=address,
             configuration=self.configuration,
             orchestrator=self.orchestrator,
-            overview=Overview(self.status),
+            status=self.status,
             worker=worker,
             external=self.external,
             desk=FetchDesk(self.external, self.assignments, self.configuration.worker.poll_seconds),

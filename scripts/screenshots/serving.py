@@ -37,7 +37,7 @@ async def serving(flow: Flow) -> AsyncIterator[str]:
 
 async def paths(flow: Flow) -> dict[str, str]:
     """Return where every page is that somebody who is signed in can look at, by a short name."""
-    motions = (await flow.overview.motions(MotionFilter(), limit=200)).motions
+    motions = (await flow.status.motions(MotionFilter(), limit=200)).motions
     ids = {motion.title: motion.motion_id for motion in motions}
     tabled = next(m for m in motions if m.current_state is GovernanceState.TABLED)
     return {

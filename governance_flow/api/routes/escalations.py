@@ -47,7 +47,7 @@ async def list_escalations(
 ) -> MotionPage:
     """List the motions that a named person must decide about, and what blocks each."""
     wanted = MotionFilter(waits_for_person=True)
-    return await service.flow.overview.motions(wanted, limit=limit, after=after)
+    return await service.flow.status.motions(wanted, limit=limit, after=after)
 
 
 @router.post("/{motion_id}/resolution", dependencies=[Idempotent])

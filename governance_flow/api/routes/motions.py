@@ -120,7 +120,7 @@ async def list_motions(
         waits_for_person=waits_for_person,
         introduced_by=introduced_by,
     )
-    return await service.flow.overview.motions(wanted, limit=limit, after=after)
+    return await service.flow.status.motions(wanted, limit=limit, after=after)
 
 
 @router.get("/search")
@@ -139,7 +139,7 @@ async def search_motions(
     after: After = None,
 ) -> FoundMotions:
     """Find motions by words; the last word may be the beginning of one. The newest come first."""
-    return await service.flow.overview.search(text, limit=limit, after=after)
+    return await service.flow.status.search(text, limit=limit, after=after)
 
 
 @router.get("/{motion_id}", responses={200: {"headers": {"ETag": _NEW["headers"]["ETag"]}}})  # type: ignore[index]

@@ -42,13 +42,13 @@ async def get_pipeline(service: TheService, at_least: AtLeast) -> PipelineStatus
 @router.get("/board")
 async def get_board(service: TheService, at_least: AtLeast) -> Board:
     """Return every state: how many motions, how many blocked or overdue, and the oldest."""
-    return await service.flow.overview.board(at_least=at_least)
+    return await service.flow.status.board(at_least=at_least)
 
 
 @router.get("/series")
 async def get_series(service: TheService, at_least: AtLeast) -> Series:
     """Return what happened each hour of the last day and each day of the last month."""
-    return await service.flow.overview.series(at_least=at_least)
+    return await service.flow.status.series(at_least=at_least)
 
 
 @router.get("/docket")
@@ -56,7 +56,7 @@ async def list_docket(
     service: TheService, at_least: AtLeast, limit: Limit = 50, after: After = None
 ) -> DocketPage:
     """List the motions that wait for a place, in the order in which they will be admitted."""
-    return await service.flow.overview.docket(limit=limit, after=after, at_least=at_least)
+    return await service.flow.status.docket(limit=limit, after=after, at_least=at_least)
 
 
 @router.get("/configuration")

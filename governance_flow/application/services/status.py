@@ -111,9 +111,9 @@ class StatusQueries:
     ) -> MotionPage:
         """Return a page of motions, in the order in which they were introduced."""
         wanted = MotionFilter(state=state, blocked=blocked)
-        return await self.listed(wanted, limit=limit, after=after, at_least=at_least)
+        return await self.motions(wanted, limit=limit, after=after, at_least=at_least)
 
-    async def listed(
+    async def motions(
         self,
         wanted: MotionFilter,
         *,
@@ -165,7 +165,7 @@ class StatusQueries:
         self, *, limit: int = 50, after: str | None = None, at_least: int | None = None
     ) -> DocketPage:
         """Return a page of the motions that wait for a place, in the order of their admission."""
-        page = await self.listed(
+        page = await self.motions(
             MotionFilter(waiting=True), limit=limit, after=after, at_least=at_least
         )
         head = await self._store.head()

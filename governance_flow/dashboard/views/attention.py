@@ -34,8 +34,8 @@ async def show_attention(
     frame: TheFrame, after: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Show a page of what waits for a person, and what is longest overdue."""
-    overview = frame.service.flow.overview
-    page = await overview.motions(
+    status = frame.service.flow.status
+    page = await status.motions(
         MotionFilter(waits_for_person=True), limit=PAGE, after=after or None
     )
     return render(
@@ -46,7 +46,7 @@ async def show_attention(
         waiting=[(motion, choices_for(motion)) for motion in page.motions],
         error_types=_error_types(page.motions),
         any_tabled=any(_waits_to_be_taken_up(motion) for motion in page.motions),
-        overdue=await overview.motions(MotionFilter(overdue=True), limit=OVERDUE_MAX),
+        overdue=await status.motions(MotionFilter(overdue=True), limit=OVERDUE_MAX),
         is_first=not after,
         next_page=link("/attention", {"after": page.next_after}) if page.next_after else None,
     )

@@ -30,7 +30,7 @@ async def show_board(frame: TheFrame) -> Response:
     """Show how the pipeline stands."""
     flow = frame.service.flow
     status = await flow.orchestrator.get_pipeline_status()
-    board = await flow.overview.board()
+    board = await flow.status.board()
     kept = await flow.audit.proofs.kept()
     columns = {column.state: column for column in board.states}
     return render(
@@ -42,9 +42,9 @@ async def show_board(frame: TheFrame) -> Response:
         board=board,
         flow_columns=[columns[state] for state in FLOW],
         side_columns=[columns[state] for state in ASIDE],
-        stuck=await flow.overview.motions(MotionFilter(waits_for_person=True), limit=STUCK_MAX),
-        overdue=await flow.overview.motions(MotionFilter(overdue=True), limit=STUCK_MAX),
-        series=await flow.overview.series(),
+        stuck=await flow.status.motions(MotionFilter(waits_for_person=True), limit=STUCK_MAX),
+        overdue=await flow.status.motions(MotionFilter(overdue=True), limit=STUCK_MAX),
+        series=await flow.status.series(),
         lags=sorted((await flow.runner.lag()).items()),
         checkpoint_at=None if kept is None else from_us(kept.signed_at_us),
         terminal=TERMINAL_STATES,

@@ -22,7 +22,7 @@ async def show_docket(
     before_it: Annotated[int, Query(alias="from", ge=0, le=NUMBER_MAX)] = 0,
 ) -> Response:
     """Show a page of the docket. ``from`` is how many motions the pages before it showed."""
-    page = await frame.service.flow.overview.docket(limit=PAGE, after=after or None)
+    page = await frame.service.flow.status.docket(limit=PAGE, after=after or None)
     shown = before_it + len(page.motions)
     following = link("/docket", {"after": page.next_after, "from": shown})
     return render(

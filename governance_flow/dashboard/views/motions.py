@@ -29,14 +29,14 @@ async def show_motions(
     after: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """Show a page of the motions that are wanted."""
-    overview = frame.service.flow.overview
+    status = frame.service.flow.status
     wanted = {"q": q.strip(), "state": state, "only": only, "introduced_by": introduced_by.strip()}
     complete = True
     if wanted["q"]:
-        found = await overview.search(wanted["q"], limit=PAGE, after=after or None)
+        found = await status.search(wanted["q"], limit=PAGE, after=after or None)
         motions, next_after, complete = found.motions, found.next_after, found.complete
     else:
-        page = await overview.motions(
+        page = await status.motions(
             _filter(wanted["state"], wanted["only"], wanted["introduced_by"]),
             limit=PAGE,
             after=after or None,

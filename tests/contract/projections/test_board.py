@@ -16,12 +16,12 @@ S = GovernanceState
 
 
 async def states(flow: PlayedFlow) -> dict[S, StateOnBoard]:
-    return {column.state: column for column in (await flow.flow.overview.board()).states}
+    return {column.state: column for column in (await flow.flow.status.board()).states}
 
 
 async def test_an_empty_board(store_address: str, clock: ManualClock) -> None:
     async with opened(store_address, clock=clock) as flow:
-        board = await flow.flow.overview.board()
+        board = await flow.flow.status.board()
         assert board.states == tuple(StateOnBoard(state, 0, 0, 0, None) for state in S)
         assert (board.overdue, board.overdue_more, board.waits_for_person) == (0, False, 0)
         assert (board.position, board.lag.events, board.as_of) == (0, 0, clock.now())
@@ -57,12 +57,12 @@ async def test_each_state_shows_how_many_are_in_it_and_who_has_been_for_the_long
         assert planning.oldest.entered_state_at == clock.now() - timedelta(seconds=61)
         assert (planning.blocked, shown[S.JUDGING].blocked) == (1, 1)
         assert all(shown[state].oldest is None for state in (*TERMINAL_STATES, S.EXECUTING))
-        assert (await flow.flow.overview.board()).waits_for_person == 2
+        assert (await flow.flow.status.board()).waits_for_person == 2
         await flow.orchestrator.retry_motion(oldest, ZOE)
         await flow.orchestrator.retry_motion(tabled, ZOE)
         await flow.succeeds(oldest)
         clock.advance(1)
-        board = await flow.flow.overview.board()
+        board = await flow.flow.status.board()
         planning = next(column for column in board.states if column.state is S.PLANNING)
         assert planning.oldest is not None
         assert (planning.oldest.motion_id, planning.motions, planning.blocked) == (first, 1, 0)
@@ -78,17 +78,17 @@ async def test_what_is_overdue_is_counted_by_state_and_not_while_it_stands_still
         clock.advance(hours=47)
         await flow.halt()
         clock.advance(hours=100)
-        assert (await flow.flow.overview.board()).overdue == 0
+        assert (await flow.flow.status.board()).overdue == 0
         await flow.resume()
         clock.advance(hours=1)
-        assert (await flow.flow.overview.board()).overdue == 1
+        assert (await flow.flow.status.board()).overdue == 1
         clock.advance(hours=24)
         shown = await states(flow)
         assert {state: column.overdue for state, column in shown.items() if column.overdue} == {
             S.PLANNING: 2,
             S.JUDGING: 1,
         }
-        board = await flow.flow.overview.board()
+        board = await flow.flow.status.board()
         assert (board.overdue, board.overdue_more) == (3, False)
 
 
@@ -101,6 +101,6 @@ async def test_only_so_many_overdue_motions_are_counted(
         for _ in range(3):
             await flow.reach(S.PLANNING)
         clock.advance(hours=73)
-        board = await flow.flow.overview.board()
+        board = await flow.flow.status.board()
         assert (board.overdue, board.overdue_more) == (counted, more)
         assert sum(column.overdue for column in board.states) == counted

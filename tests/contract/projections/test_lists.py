@@ -21,7 +21,7 @@ S = GovernanceState
 
 
 async def page(flow: PlayedFlow, limit: int = 50, after: str | None = None, **w: Any) -> MotionPage:
-    return await flow.flow.overview.motions(MotionFilter(**w), limit=limit, after=after)
+    return await flow.flow.status.motions(MotionFilter(**w), limit=limit, after=after)
 
 
 async def titles(flow: PlayedFlow, **wanted: Any) -> list[str]:
@@ -69,7 +69,7 @@ async def test_the_docket_is_listed_in_the_order_in_which_motions_are_admitted(
         await flow.orchestrator.retry_motion(undated, ZOE)
         clock.advance(hours=1)
         await flow.introduce("the last")
-        docket = await flow.flow.overview.docket()
+        docket = await flow.flow.status.docket()
         assert [m.motion_id for m in docket.motions] == await admitted_next(flow)
         shown = [motion.title for motion in docket.motions]
         assert shown[3:] == ["an hour later", "taken up", "tabled until a date", "the last"]
@@ -256,5 +256,5 @@ async def test_a_list_that_cannot_be_given_is_refused_naming_the_field(
 ) -> None:
     async with opened() as flow:
         with pytest.raises(InvalidInput) as refusal:
-            await flow.flow.overview.motions(MotionFilter(**wanted), **asked)
+            await flow.flow.status.motions(MotionFilter(**wanted), **asked)
         assert refusal.value.field == field

@@ -22,7 +22,7 @@ S = GovernanceState
 
 
 async def find(flow: PlayedFlow, text: str, **asked: Any) -> FoundMotions:
-    return await flow.flow.overview.search(text, **asked)
+    return await flow.flow.status.search(text, **asked)
 
 
 async def titles(flow: PlayedFlow, text: str) -> list[str]:

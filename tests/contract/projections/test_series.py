@@ -25,7 +25,7 @@ async def test_nothing_has_happened_in_an_empty_store(
 ) -> None:
     clock.advance(35 * 60)
     async with opened(store_address, clock=clock) as flow:
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         hour = datetime(2026, 1, 1, 12, tzinfo=UTC)
         day = datetime(2026, 1, 1, tzinfo=UTC)
         hours = [hour - timedelta(hours=back) for back in range(23, -1, -1)]
@@ -48,7 +48,7 @@ async def test_what_happened_is_counted_in_its_hour_and_its_day(
         await flow.fails(failing, "timeout_error")
         clock.advance(1)
         await flow.introduce()
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         assert happened(series.hours) == {
             noon: (1, 6, 0, 1),
             noon + timedelta(hours=1): (1, 1, 1, 0),
@@ -57,7 +57,7 @@ async def test_what_happened_is_counted_in_its_hour_and_its_day(
         assert happened(series.days) == {noon.replace(hour=0): (3, 7, 1, 1)}
         clock.advance(hours=21)
         await flow.reach(S.REJECTED)
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         assert happened(series.hours) == {
             noon: (1, 6, 0, 1),
             noon + timedelta(hours=1): (1, 1, 1, 0),
@@ -65,16 +65,16 @@ async def test_what_happened_is_counted_in_its_hour_and_its_day(
             noon + timedelta(hours=23): (1, 1, 0, 1),
         }
         clock.advance(hours=1)
-        later = await flow.flow.overview.series()
+        later = await flow.flow.status.series()
         assert list(happened(later.hours)) == list(happened(series.hours))[1:]
         for days in (28, 29):
             clock.advance(hours=24 * days + 1 - (clock.now() - noon).total_seconds() / 3600)
             await flow.introduce()
-            series = await flow.flow.overview.series()
+            series = await flow.flow.status.series()
             assert len(series.days) == 30
             assert happened(series.days)[noon.replace(hour=0)] == (3, 7, 1, 1)
         clock.advance(hours=24)
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         assert noon.replace(hour=0) not in happened(series.days)
         assert happened(series.days)[noon.replace(hour=0) + timedelta(days=1)] == (1, 1, 0, 1)
 
@@ -89,7 +89,7 @@ async def test_the_mean_stay_in_each_state_ever_and_lately(
             await flow.reach(S.DELIBERATING, motion)
             clock.advance(100)
             await flow.succeeds(motion)
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         once = {
             S.INTRODUCED: StayInState(15.0, 2),
             S.DELIBERATING: StayInState(100.0, 2),
@@ -101,11 +101,11 @@ async def test_the_mean_stay_in_each_state_ever_and_lately(
         )
         assert rows == len(once), "one row for each state and hour"
         clock.advance(hours=24)
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         assert (series.stays, series.stays_lately) == (once, {})
         motion = await flow.introduce()
         clock.advance(45)
         await flow.reach(S.DELIBERATING, motion)
-        series = await flow.flow.overview.series()
+        series = await flow.flow.status.series()
         assert series.stays == {**once, S.INTRODUCED: StayInState(25.0, 3)}
         assert series.stays_lately == {S.INTRODUCED: StayInState(45.0, 1)}
