@@ -33,7 +33,7 @@ from governance_flow.domain.events import (
     TransitionWitnessed,
     ViolationWitnessed,
 )
-from governance_flow.domain.frozen import changed
+from governance_flow.domain.frozen import changed, with_changes
 from governance_flow.domain.motion import BLOCKING_STRATEGIES, Block, Motion
 from governance_flow.domain.pipeline import Interval, ended
 from governance_flow.domain.states import (
@@ -48,6 +48,7 @@ from governance_flow.domain.states import (
 class Changes(TypedDict, total=False):
     """What an event changes of a motion, by field."""
 
+    version: int
     title: str
     text: str
     ballots: Mapping[str, Ballot]
@@ -91,9 +92,11 @@ def evolve(motion: Motion | None, event: MotionEvent, motion_id: UUID) -> Motion
         msg = f"motion {motion_id}: {event.topic} after it ended in {motion.state}"
         raise CorruptStream(msg, motion_id=motion_id, version=motion.version + 1)
     # One copy an event: this runs for every event there is, several times.
-    changes = _answered(motion, event)
-    changes.update(_changes(motion, event))
-    return changed(motion, version=motion.version + 1, **changes)
+    changes = _changes(motion, event)
+    changes["version"] = motion.version + 1
+    if event.causation_id is not None and motion.answers and "answers" not in changes:
+        _answer(motion, event, changes)
+    return with_changes(motion, changes)
 
 
 def _changes(motion: Motion, event: MotionEvent) -> Changes:
@@ -164,9 +167,11 @@ def _routed(motion: Motion, event: MotionRouted) -> Changes:
 def _completed(motion: Motion, event: BranchCompleted) -> Changes:
     _require_routing(motion, event.routing_id)
     answer = Answer(event, AnswerStatus.RECORDED, motion.state)
-    changes = Changes(
-        routing=None, pending=event, answers={**motion.answers, event.routing_id: answer}
-    )
+    changes: Changes = {
+        "routing": None,
+        "pending": event,
+        "answers": {**motion.answers, event.routing_id: answer},
+    }
     if event.actor.authenticated_by is not Authentication.SYSTEM:
         acted = motion.acts.get(event.actor.id, frozenset())
         changes["acts"] = {**motion.acts, event.actor.id: acted | {event.branch}}
@@ -181,7 +186,7 @@ def _succeeded(motion: Motion, event: BranchCompleted) -> Changes:
             # What only a person may unblock, the Conclave cannot: its answer waits.
             return Changes()
         return _resumed(motion, event, event.timestamp)
-    changes = Changes(outputs={**motion.outputs, event.purpose: event.output})
+    changes: Changes = {"outputs": {**motion.outputs, event.purpose: event.output}}
     if event.purpose is Purpose.REVISE and event.next_state is not GovernanceState.WITHDRAWN:
         changes["docketed_at"] = event.timestamp
         changes["pending"] = None
@@ -215,21 +220,20 @@ def _moved(motion: Motion, event: TransitionWitnessed) -> Changes:
         changes["outputs"] = {
             purpose: output for purpose, output in motion.outputs.items() if purpose not in undone
         }
-    changes.update(
-        Changes(
-            state=event.to_state,
-            entered_state_at=event.timestamp,
-            # A date in the past gives no place before those who wait already.
-            docketed_at=max(event.until, event.timestamp) if event.until else None,
-            tabled_until=event.until,
-            amended=False,
-            pending=None,
-            resolution=None,
-            block=None,
-            pauses=(),
-            invalid_answers=0,
-        )
-    )
+    moved: Changes = {
+        "state": event.to_state,
+        "entered_state_at": event.timestamp,
+        # A date in the past gives no place before those who wait already.
+        "docketed_at": max(event.until, event.timestamp) if event.until else None,
+        "tabled_until": event.until,
+        "amended": False,
+        "pending": None,
+        "resolution": None,
+        "block": None,
+        "pauses": (),
+        "invalid_answers": 0,
+    }
+    changes.update(moved)
     return changes
 
 
@@ -292,15 +296,12 @@ def _violated(motion: Motion, event: ViolationWitnessed) -> Changes:
     return changes
 
 
-def _answered(motion: Motion, event: MotionEvent) -> Changes:
+def _answer(motion: Motion, event: MotionEvent, changes: Changes) -> None:
     """Let the answer to the latest completion tell of ``event`` too, if that caused it."""
-    if not motion.answers or event.causation_id is None:
-        return Changes()
     routing_id, first = next(reversed(motion.answers.items()))
     answer = first.after(event)
-    if answer is first:
-        return Changes()
-    return Changes(answers={**motion.answers, routing_id: answer})
+    if answer is not first:
+        changes["answers"] = {**motion.answers, routing_id: answer}
 
 
 def _require_routing(motion: Motion, routing_id: UUID) -> None:

@@ -20,15 +20,20 @@ else:
         As ``dataclasses.replace``, for frozen dataclasses without slots that compute nothing when
         they are made. Folding events is little else, and this takes a tenth of the time.
         """
-        kind = value.__class__
-        copy = kind.__new__(kind)
-        contents = value.__dict__.copy()
-        contents.update(fields)
-        object.__setattr__(copy, "__dict__", contents)
-        return copy
+        return with_changes(value, fields)
 
 
 S = TypeVar("S")
+
+
+def with_changes(value: S, fields: Mapping[str, Any]) -> S:
+    """Return ``value`` with other values in some fields, as ``changed`` does.
+
+    A dozen fields in a dictionary take half the time that they do as keywords.
+    """
+    contents = value.__dict__.copy()
+    contents.update(fields)
+    return unchecked(value.__class__, contents)
 
 
 def extended(kind: type[S], value: object, **fields: Any) -> S:
@@ -45,12 +50,12 @@ def unchecked(kind: type[S], fields: dict[str, Any]) -> S:
     For values of ours in a class whose own constructor checks what others put in. ``fields`` must
     name them all, and belongs to the new value afterwards.
     """
-    made = kind.__new__(kind)
+    made = object.__new__(kind)
     object.__setattr__(made, "__dict__", fields)
     return made
 
 
-__all__ = ["FrozenMapping", "changed", "extended", "unchecked"]
+__all__ = ["FrozenMapping", "changed", "extended", "unchecked", "with_changes"]
 
 
 class FrozenMapping(Mapping[K, V]):
