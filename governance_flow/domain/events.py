@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -70,6 +70,22 @@ class Frozen(BaseModel, metaclass=PlainInstances):
     """Base of every stored value: immutable, and without fields that nobody declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def unchecked(cls, fields: dict[str, Any]) -> Self:
+        """Return a value that holds exactly these fields, without checking any of them.
+
+        For values of ours: checking them takes longer than all that is decided about an event.
+        ``fields`` must name them all, in the order of the class, because they are stored in the
+        order of this dictionary, which belongs to the new value afterwards.
+        """
+        made = cls.__new__(cls)
+        # All that pydantic's own constructor leaves behind.
+        object.__setattr__(made, "__dict__", fields)
+        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
 
 
 class Actor(Frozen):
@@ -315,9 +331,12 @@ EVENT_TYPES: Mapping[str, type[Event]] = MappingProxyType(
 """The closed set of topics."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProposedTransition:
-    """A transition that a decision asks for. It becomes an event only with a statement."""
+    """A transition that a decision asks for. It becomes an event only with a statement.
+
+    Its fields are all that the event has besides, in the same order.
+    """
 
     event_id: UUID
     correlation_id: UUID
@@ -331,17 +350,8 @@ class ProposedTransition:
 
     def witnessed(self, statement: str) -> TransitionWitnessed:
         """Return the event, now that the Knight has spoken."""
-        return TransitionWitnessed(
-            event_id=self.event_id,
-            correlation_id=self.correlation_id,
-            causation_id=self.causation_id,
-            actor=self.actor,
-            timestamp=self.timestamp,
-            from_state=self.from_state,
-            to_state=self.to_state,
-            cause=self.cause,
-            until=self.until,
-            statement=statement,
+        return TransitionWitnessed.unchecked(
+            {"schema_version": 1, **self.__dict__, "statement": statement}
         )
 
 

@@ -13,6 +13,7 @@ from governance_flow.domain.events import (
     MotionRouted,
     ProposedTransition,
 )
+from governance_flow.domain.frozen import unchecked
 from governance_flow.domain.pipeline import Pipeline, time_paused
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ class Context:
         self, motion: Motion, actor: Actor | None = None, causation_id: UUID | None = None
     ) -> Envelope:
         """Return a fresh envelope for an event of ``motion``."""
-        return Envelope(
-            event_id=self.new_id(),
-            correlation_id=motion.correlation_id,
-            causation_id=causation_id or self.causation_id,
-            actor=actor or self.actor,
-            timestamp=self.now,
-        )
+        return {
+            "event_id": self.new_id(),
+            "correlation_id": motion.correlation_id,
+            "causation_id": causation_id or self.causation_id,
+            "actor": actor or self.actor,
+            "timestamp": self.now,
+        }
 
 
 def transition(
@@ -80,12 +81,15 @@ def transition(
     until: datetime | None = None,
 ) -> ProposedTransition:
     """Propose to move ``motion``; the Knight has the last word."""
-    return ProposedTransition(
-        **ctx.envelope(motion),
-        from_state=from_state or motion.state,
-        to_state=to_state,
-        cause=Cause(kind=kind, reason=reason, event_id=cause),
-        until=until,
+    return unchecked(
+        ProposedTransition,
+        {
+            **ctx.envelope(motion),
+            "from_state": from_state or motion.state,
+            "to_state": to_state,
+            "cause": Cause.unchecked({"kind": kind, "reason": reason, "event_id": cause}),
+            "until": until,
+        },
     )
 
 
@@ -109,18 +113,21 @@ def routing(
         grace = timedelta(seconds=ctx.rules.retry.overdue_grace_seconds)
         if deadline <= (not_before or ctx.now):
             deadline = (not_before or ctx.now) + grace
-    return MotionRouted(
-        **ctx.envelope(motion, actor=SYSTEM),
-        service=service,
-        branch=SERVICE_BRANCH[service],
-        purpose=purpose,
-        from_state=from_state or motion.state,
-        state=state,
-        attempt=attempt,
-        not_before=not_before,
-        deadline=deadline,
-        findings=findings,
-        configuration=ctx.rules_digest,
+    return MotionRouted.unchecked(
+        {
+            "schema_version": 1,
+            **ctx.envelope(motion, actor=SYSTEM),
+            "service": service,
+            "branch": SERVICE_BRANCH[service],
+            "purpose": purpose,
+            "from_state": from_state or motion.state,
+            "state": state,
+            "attempt": attempt,
+            "not_before": not_before,
+            "deadline": deadline,
+            "findings": findings,
+            "configuration": ctx.rules_digest,
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -55,6 +56,17 @@ def introduced(**fields: Any) -> MotionIntroduced:
 def test_an_event_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         introduced().title = "Build a ferry"  # type: ignore[misc]
+
+
+def test_what_is_made_unchecked_is_what_checking_would_have_made() -> None:
+    for event in Scenario().reaching(S.WITNESSING).events:
+        checked = type(event).model_validate(event.model_dump())
+        assert event == checked
+        assert repr(event) == repr(checked)
+        # The order of the fields is that of the stored bytes.
+        assert event.model_dump_json() == checked.model_dump_json()
+        assert list(event.__dict__) == list(type(event).model_fields)
+        assert pickle.loads(pickle.dumps(event)) == event  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize(
