@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 FollowUp = Callable[[Motion, Context], Sequence[Proposal]]
 
+RULED = frozenset({MotionRouted, ViolationWitnessed})
+"""Events that only the configuration in force explains: it must have been recorded before them."""
+
 
 def in_turn(motion: Motion, ctx: Context) -> Sequence[Proposal]:
     """Let happen what follows, but for an admission: the docket has an order, and sees to it."""
@@ -118,7 +121,7 @@ class MotionCommands:
             events = draft.events
             if not events:
                 return Done(loaded, (), pipeline.halted)
-            if any(isinstance(event, MotionRouted | ViolationWitnessed) for event in events):
+            if not RULED.isdisjoint(map(type, events)):
                 await self._pipelines.adopt()
             work = self._pipelines.operations.after(draft.loaded.motion, pipeline, events, keep)
             try:

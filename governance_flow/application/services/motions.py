@@ -62,7 +62,7 @@ class Draft(NamedTuple):
     @property
     def events(self) -> tuple[MotionEvent, ...]:
         """The events themselves."""
-        return tuple(made.event for made in self.made)
+        return tuple([made.event for made in self.made])
 
 
 class Motions:
@@ -231,18 +231,17 @@ class Motions:
             log.warning("snapshot not kept", motion_id=str(loaded.motion.id), why=str(error))
 
     def _plus(self, draft: Draft, event: MotionEvent) -> Draft:
-        loaded = draft.loaded
-        stored = self._mapper.to_stored(loaded.motion.id, loaded.version + 1, event)
-        motion = evolve(loaded.motion, event, loaded.motion.id)
-        chain = extend_chain(loaded.chain, event, stored)
-        delta = draft.admitted_delta
+        base_version, (before, chain), events, made, delta = draft
+        stored = self._mapper.to_stored(before.id, before.version + 1, event)
+        motion = evolve(before, event, before.id)
+        chain = extend_chain(chain, event, stored)
         if isinstance(event, TransitionWitnessed):
             delta += admitted_delta(event.from_state, event.to_state)
         return Draft(
-            draft.base_version,
+            base_version,
             Loaded(motion, chain),
-            (*draft.stored, stored),
-            (*draft.made, Made(event, motion)),
+            (*events, stored),
+            (*made, Made(event, motion)),
             delta,
         )
 

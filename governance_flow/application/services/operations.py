@@ -117,6 +117,7 @@ class Operations:
             for limit in (routed.deadline, attempt_limit(routed, rules))
             if limit is not None
         ]
+        opened_at_us = to_us(routed.timestamp)
         return OpenAssignment(
             routing_id=routed.routing_id,
             motion_id=motion.id,
@@ -124,10 +125,10 @@ class Operations:
             state=routed.state.value,
             purpose=routed.purpose.value,
             attempt=routed.attempt,
-            not_before_us=to_us(routed.not_before or routed.timestamp),
-            deadline_us=min(map(to_us, limits), default=None),
+            not_before_us=to_us(routed.not_before) if routed.not_before else opened_at_us,
+            deadline_us=to_us(min(limits)) if limits else None,
             attempt_timeout_seconds=rules.branches[routed.service].attempt_timeout_seconds,
-            opened_at_us=to_us(routed.timestamp),
+            opened_at_us=opened_at_us,
         )
 
 

@@ -141,6 +141,8 @@ class Pipelines:
 
         Called before a routing refers to it; once done, it costs nothing.
         """
+        if self._adopted:
+            return
         async with self._adopting:
             if not self._adopted:
                 await self._adopt()
