@@ -32,7 +32,7 @@ from governance_flow.domain.states import GovernanceState, is_terminal
 from projections.tables import generation_queries, run_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from governance_flow.application.ports.database import Transaction
@@ -136,12 +136,14 @@ class ActivityProjection:
         stayed_us: Counter[Stay] = Counter()
         for change in batch.motions:
             seconds.update(seconds_of(change))
-            stays = list(stays_of(change))
-            totals.update(_totals_of(change, stays))
-            for left_s, state, us in stays:
+            _count(totals, change)
+            for left_s, state, us in stays_of(change):
                 stay = Stay(left_s - left_s % HOUR_SECONDS, state)
                 left[stay] += 1
                 stayed_us[stay] += us
+        for stay, motions in left.items():
+            totals[Total(TotalKind.STATES_LEFT, stay.state)] += motions
+            totals[Total(TotalKind.MICROSECONDS_IN_STATE, stay.state)] += stayed_us[stay]
         buckets = buckets_of(seconds)
         _add(tx, sql, totals)
         if not buckets and not left:
@@ -209,16 +211,16 @@ def stays_of(change: MotionChange) -> Iterator[tuple[int, GovernanceState, int]]
 
 def totals_of(change: MotionChange) -> Counter[Total]:
     """Return what the events of a change add to the totals."""
-    return _totals_of(change, stays_of(change))
-
-
-def _totals_of(
-    change: MotionChange, stays: Iterable[tuple[int, GovernanceState, int]]
-) -> Counter[Total]:
     totals: Counter[Total] = Counter()
-    for _, state, stayed_us in stays:
+    _count(totals, change)
+    for _, state, stayed_us in stays_of(change):
         totals[Total(TotalKind.STATES_LEFT, state)] += 1
         totals[Total(TotalKind.MICROSECONDS_IN_STATE, state)] += stayed_us
+    return totals
+
+
+def _count(totals: Counter[Total], change: MotionChange) -> None:
+    """Add what the events of a change add to the totals, but for the states that they leave."""
     for item in change.events:
         match item.event:
             case TransitionWitnessed() as event:
@@ -241,7 +243,6 @@ def _totals_of(
                 pass
             case _:
                 assert_never(item.event)
-    return totals
 
 
 def _kind(event: MotionEvent) -> Kind | None:
