@@ -183,15 +183,11 @@ class Folder:
         self, motion_id: UUID, motion: Motion | None, run: Sequence[CommittedEvent]
     ) -> tuple[Motion | None, list[Recorded[MotionEvent]], Poison | None]:
         """Fold as far as it goes."""
-        recorded: list[Recorded[MotionEvent]] = []
-        for stored in run:
-            made = stored.made
-            if made is not None and made.motion.version == stored.originator_version:
-                motion = made.motion
-                recorded.append(Recorded(made.event, stored))
-                continue
+        recorded, known = _made_here(run)
+        motion = known or motion
+        for stored in run[len(recorded) :]:
             try:
-                event = cast("MotionEvent", self._decoded(stored, MotionEvent))
+                event = self._motion_event(stored)
                 _require_next(stored, motion.version if motion is not None else 0)
                 motion = evolve(motion, event, motion_id)
             except MemoryError:
@@ -202,6 +198,11 @@ class Folder:
                 return motion, recorded, poison
             recorded.append(Recorded(event, stored))
         return motion, recorded, None
+
+    def _motion_event(self, stored: CommittedEvent) -> MotionEvent:
+        if stored.made is not None:
+            return stored.made.event
+        return cast("MotionEvent", self._decoded(stored, MotionEvent))
 
     def _evolve_pipeline(
         self, pipeline: Pipeline, stored: CommittedEvent
@@ -243,6 +244,22 @@ class Folder:
         self._kept.move_to_end(motion_id)
         while len(self._kept) > self._keep:
             self._kept.popitem(last=False)
+
+
+def _made_here(
+    run: Sequence[CommittedEvent],
+) -> tuple[list[Recorded[MotionEvent]], Motion | None]:
+    """Return those of the first events that need no folding here, and what they came to."""
+    recorded: list[Recorded[MotionEvent]] = []
+    known, folded = None, 0
+    for stored in run:
+        made = stored.made
+        if made is None:
+            break
+        recorded.append(Recorded(made.event, stored))
+        if made.motion is not None and made.motion.version == stored.originator_version:
+            known, folded = made.motion, len(recorded)
+    return recorded[:folded], known
 
 
 def _require_dense(start: int, events: Sequence[CommittedEvent]) -> None:

@@ -88,10 +88,10 @@ def _leaf_hash(stored: CommittedEvent) -> bytes:
     made = stored.made
     if made is None:
         return leaf_hash_of(row_of(stored))
-    # What was just encoded here need not be decoded to know its statement.
+    # What was just encoded here need not be decoded to know its statement, nor hashed again.
     event = made.event
     statement = event.statement if isinstance(event, TransitionWitnessed) else None
-    return leaf_hash(leaf_data(row_of(stored), statement))
+    return leaf_hash(leaf_data(row_of(stored), statement, made.sha256))
 
 
 def _put(tx: Transaction, sql: Queries, tiles: Iterable[Tile]) -> None:

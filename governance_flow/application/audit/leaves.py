@@ -35,19 +35,22 @@ _ONLY_STATEMENT: Final = SchemaValidator(
 )
 
 
-def leaf_data(row: StoredRow, statement: str | None) -> bytes:
+def leaf_data(row: StoredRow, statement: str | None, state_sha256: str | None = None) -> bytes:
     """Return the leaf of an event; ``statement`` is the one that a transition carries.
 
     A statement that would make the leaf too long is left out, and its SHA-256 stands in the record.
+    ``state_sha256`` is that of the row's state, for who knows it already.
     """
-    return _leaf(row, None if statement is None else statement.encode(errors="surrogatepass"))
+    digest = state_sha256 or _sha256(row.state)
+    return _leaf(
+        row, digest, None if statement is None else statement.encode(errors="surrogatepass")
+    )
 
 
 def leaf_hash_of(row: StoredRow) -> bytes:
     """Return the hash of the leaf of a row as it is stored (RFC 6962, section 2.1)."""
-    if row.topic != TransitionWitnessed.topic:
-        return leaf_hash(_record(row, ""))
-    return leaf_hash(_leaf(row, statement_in(row.state)))
+    signed = statement_in(row.state) if row.topic == TransitionWitnessed.topic else None
+    return leaf_hash(_leaf(row, _sha256(row.state), signed))
 
 
 def statement_in(state: bytes) -> bytes | None:
@@ -90,22 +93,26 @@ def row_of(stored: CommittedEvent) -> StoredRow:
     )
 
 
-def _leaf(row: StoredRow, signed: bytes | None) -> bytes:
-    record = _record(row, "")
+def _leaf(row: StoredRow, digest: str, signed: bytes | None) -> bytes:
+    record = _record(row, digest, "")
     if signed is None:
         return record
     if len(record) + len(signed) <= LEAF_BYTES_MAX:
         return record + signed
-    return _record(row, f'"statement_sha256":"{sha256(signed).hexdigest()}",')
+    return _record(row, digest, f'"statement_sha256":"{_sha256(signed)}",')
 
 
-def _record(row: StoredRow, more: str) -> bytes:
+def _record(row: StoredRow, digest: str, more: str) -> bytes:
     # By hand, because it is made for every event there is; the keys are in order.
-    position, stream_id, version, topic, state, committed_at_us = row
+    position, stream_id, version, topic, _, committed_at_us = row
     record = (
         f'{LEAF_HEADER}\n{{"committed_at_us":{committed_at_us},"position":{position},'
-        f'"sha256":"{sha256(state).hexdigest()}",{more}"stream_id":{_quoted(stream_id)},'
+        f'"sha256":"{digest}",{more}"stream_id":{_quoted(stream_id)},'
         f'"topic":{_quoted(topic)},"version":{version}}}\n'
     )
     # A row that was tampered with may hold text that is no text.
     return record.encode(errors="surrogateescape")
+
+
+def _sha256(data: bytes) -> str:
+    return sha256(data).hexdigest()

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 
 class Made(NamedTuple):
-    """What an event of a motion was encoded from, and what the motion came to with it."""
+    """What an event of a motion was encoded from, and what is known of it besides.
+
+    ``sha256`` is of the stored bytes, in hexadecimal: the chain of statements needed it first.
+    ``motion`` is what the motion came to; only the last event of an append has it, because what is
+    kept for long costs most, and whoever follows needs no more.
+    """
 
     event: MotionEvent
-    motion: Motion
+    sha256: str
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True)

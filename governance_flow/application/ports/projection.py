@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from governance_flow.application.ports.database import Transaction
@@ -16,8 +16,7 @@ from governance_flow.domain.pipeline import Pipeline
 E = TypeVar("E")
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[E]):
+class Recorded(NamedTuple, Generic[E]):
     """A decoded event and where it stands in the log."""
 
     event: E

@@ -153,7 +153,8 @@ class Motions:
         stored = self._mapper.to_stored(motion_id, 1, introduced)
         motion = evolve(None, introduced, motion_id)
         chain = extend_chain(WitnessChain(), introduced, stored)
-        return Draft(0, Loaded(motion, chain), (stored,), (Made(introduced, motion),))
+        made = Made(introduced, chain.covered[-1].sha256)
+        return Draft(0, Loaded(motion, chain), (stored,), (made,))
 
     def draft(self, loaded: Loaded, record: Sequence[MotionEvent] = ()) -> Draft:
         """Draft what was reported or decided, which needs no witness."""
@@ -202,8 +203,10 @@ class Motions:
 
         Returns the motion as it stands then; raises as EventStore.append.
         """
+        motion = draft.loaded.motion
+        *before, last = draft.made
         append = Append(
-            stream_id=draft.loaded.motion.id,
+            stream_id=motion.id,
             expected_version=draft.base_version,
             events=draft.stored,
             halt_epoch=halt_epoch,
@@ -211,7 +214,7 @@ class Motions:
             capacity=capacity,
             fence=fence,
             work=work,
-            made=draft.made,
+            made=(*before, Made(last.event, last.sha256, motion)),
         )
         try:
             await self._store.append(append)
@@ -241,7 +244,7 @@ class Motions:
             base_version,
             Loaded(motion, chain),
             (*events, stored),
-            (*made, Made(event, motion)),
+            (*made, Made(event, chain.covered[-1].sha256)),
             delta,
         )
 

@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from governance_flow.application.ports.event_store import CommittedEvent, EventStore
+from governance_flow.application.ports.event_store import CommittedEvent, EventStore, Made
 from governance_flow.domain.errors import CorruptStream
 from governance_flow.domain.events import PIPELINE_ID
+from governance_flow.domain.frozen import changed
 from governance_flow.domain.motion import Motion
 from governance_flow.domain.states import GovernanceState
 from governance_flow.infrastructure.database.opening import open_database
@@ -91,6 +92,34 @@ async def test_several_motions_that_are_not_remembered_are_read_in_one_go(
         assert (change.before.version, change.before.state) == (1, S.INTRODUCED)
         assert change.after is not None
         assert change.after.state is S.PLANNING
+
+
+async def test_what_was_appended_here_is_folded_only_where_a_batch_parts_an_append(
+    assembly: Assembly, store: Any
+) -> None:
+    await assembly.introduce(S.JUDGING)
+    log = await whole_log(assembly.store)
+    whole = await Folder(store, MAPPER).fold(0, log)
+    [change] = whole.batch.motions
+    last = len(log) - 1
+    made = [
+        changed(
+            stored,
+            state=b"decoded by nobody",
+            made=Made(item.event, "", change.after if number == last else None),
+        )
+        for number, (stored, item) in enumerate(zip(log, change.events, strict=True))
+    ]
+    for cut in range(1, len(log)):
+        folder = Folder(store, MAPPER)
+        first = await folder.fold(0, made[:cut])
+        second = await folder.fold(cut, made[cut:])
+        [begun], [gone_on] = first.batch.motions, second.batch.motions
+        assert begun.after == gone_on.before
+        assert gone_on.after == change.after
+        events = [item.event for item in (*begun.events, *gone_on.events)]
+        assert events == [item.event for item in change.events]
+    assert store.reads == []
 
 
 async def test_a_motion_that_was_forgotten_is_read_as_it_was_before_the_batch(
