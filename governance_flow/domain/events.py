@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
@@ -82,10 +83,16 @@ class Frozen(BaseModel, metaclass=PlainInstances):
         made = cls.__new__(cls)
         # All that pydantic's own constructor leaves behind.
         object.__setattr__(made, "__dict__", fields)
-        object.__setattr__(made, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(made, "__pydantic_fields_set__", _fields_of(cls))
         object.__setattr__(made, "__pydantic_extra__", None)
         object.__setattr__(made, "__pydantic_private__", None)
         return made
+
+
+@cache
+def _fields_of(kind: type[Frozen]) -> set[str]:
+    # Shared: a set takes more room than all else that is kept of an event, and nobody changes it.
+    return set(kind.model_fields)
 
 
 class Actor(Frozen):
