@@ -36,26 +36,18 @@ def with_changes(value: S, fields: Mapping[str, Any]) -> S:
     return unchecked(value.__class__, contents)
 
 
-def extended(kind: type[S], value: object, **fields: Any) -> S:
-    """Return a frozen dataclass of another kind: what ``value`` holds, and these fields besides.
-
-    For kinds without slots that compute nothing when they are made, as ``changed`` is.
-    """
-    return unchecked(kind, {**value.__dict__, **fields})
-
-
 def unchecked(kind: type[S], fields: dict[str, Any]) -> S:
     """Return a frozen dataclass that holds exactly these fields, without checking any of them.
 
-    For values of ours in a class whose own constructor checks what others put in. ``fields`` must
-    name them all, and belongs to the new value afterwards.
+    For values of ours in a class whose own constructor checks what others put in, or is asked so
+    often that it counts. ``fields`` must name them all, and belongs to the new value afterwards.
     """
     made = object.__new__(kind)
     object.__setattr__(made, "__dict__", fields)
     return made
 
 
-__all__ = ["FrozenMapping", "changed", "extended", "unchecked", "with_changes"]
+__all__ = ["FrozenMapping", "changed", "unchecked", "with_changes"]
 
 
 class FrozenMapping(Mapping[K, V]):

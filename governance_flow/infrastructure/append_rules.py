@@ -29,7 +29,7 @@ from governance_flow.domain.errors import (
     LeaseLost,
     StoreError,
 )
-from governance_flow.domain.frozen import extended
+from governance_flow.domain.frozen import unchecked
 
 Outcome = tuple[CommittedEvent, ...] | StoreError
 """What an append gets: its events with their positions, or why nothing of it was recorded."""
@@ -129,12 +129,14 @@ def placed(
     for event, known in zip_longest(events, made):
         position += 1
         committed.append(
-            extended(
+            unchecked(
                 CommittedEvent,
-                event,
-                id=position,
-                committed_at_us=head.committed_at_us,
-                made=known,
+                {
+                    **event.__dict__,
+                    "id": position,
+                    "committed_at_us": head.committed_at_us,
+                    "made": known,
+                },
             )
         )
     return tuple(committed)
