@@ -91,7 +91,7 @@ class Frozen(BaseModel, metaclass=PlainInstances):
 
 @cache
 def _fields_of(kind: type[Frozen]) -> set[str]:
-    # Shared: a set takes more room than all else that is kept of an event, and nobody changes it.
+    # Shared: it is as large as the dictionary of an event, and nobody changes it.
     return set(kind.model_fields)
 
 
