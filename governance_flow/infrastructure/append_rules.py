@@ -51,11 +51,46 @@ class Decision:
     head: Head
 
     @property
+    def unanimous(self) -> bool:
+        """Return whether every append goes through."""
+        return all(isinstance(outcome, tuple) for outcome in self.outcomes)
+
+    @property
     def events(self) -> list[CommittedEvent]:
         """Return the events to insert, in order of position."""
         return [
             event for outcome in self.outcomes if isinstance(outcome, tuple) for event in outcome
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What appends take for granted about their streams and the leases they are fenced with."""
+
+    versions: dict[UUID, int]
+    tokens: dict[UUID, int]
+
+    @property
+    def leases(self) -> dict[UUID, LeaseState]:
+        """Return the leases as they are taken to be."""
+        return {routing: LeaseState(token, held=True) for routing, token in self.tokens.items()}
+
+
+def granted(appends: Sequence[Append]) -> Granted | None:
+    """Return what must be so for the appends to go through; None if that cannot be said so simply.
+
+    It cannot where an assignment must not be leased at all, which is a matter of time.
+    """
+    versions: dict[UUID, int] = {}
+    tokens: dict[UUID, int] = {}
+    for append in appends:
+        versions.setdefault(append.stream_id, append.expected_version)
+        if append.fence is None:
+            continue
+        if append.fence.lease_token is None:
+            return None
+        tokens.setdefault(append.fence.routing_id, append.fence.lease_token)
+    return Granted(versions, tokens)
 
 
 def check_append(append: Append) -> None:

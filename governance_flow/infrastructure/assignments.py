@@ -15,6 +15,7 @@ from governance_flow.application.ports.assignments import (
 from governance_flow.application.ports.database import Row, Transaction
 from governance_flow.infrastructure.agenda import SqlAgenda
 from governance_flow.infrastructure.alerts_outbox import SqlAlertOutbox
+from governance_flow.infrastructure.appending import Appending
 from governance_flow.infrastructure.backlog import SqlBacklog
 from governance_flow.infrastructure.checkpoints import SqlCheckpoints
 from governance_flow.infrastructure.database.base import StoreTransaction
@@ -22,7 +23,6 @@ from governance_flow.infrastructure.database.hints import Channel
 from governance_flow.infrastructure.duties import SqlDuties
 from governance_flow.infrastructure.event_table import EventTable, head_of
 from governance_flow.infrastructure.leases import SqlLeases
-from governance_flow.infrastructure.work_changes import WorkChanges
 
 
 class SqlAssignmentStore(
@@ -32,7 +32,7 @@ class SqlAssignmentStore(
 
     def apply(self, tx: Transaction, changes: Sequence[WorkChange]) -> None:
         """Make the rows say what the changes call for."""
-        WorkChanges(tx.dialect).apply(cast("StoreTransaction", tx), changes)
+        Appending(tx.dialect).rows_only(cast("StoreTransaction", tx), changes)
 
     async def restore(self, change: WorkChange, *, version: int, halt_epoch: int) -> bool:
         """Apply a change worked out anew, unless it was overtaken."""

@@ -12,12 +12,25 @@ from governance_flow.application.ports.event_store import CommittedEvent, Head
 from governance_flow.application.queries import load_queries
 from governance_flow.infrastructure.append_rules import LeaseState
 from governance_flow.infrastructure.database.base import Statement, StoreTransaction
-from governance_flow.infrastructure.database.hints import Channel
 
 END = 2**63 - 1
 """A position or version that none reaches: the largest both databases can hold."""
 
+_HEAD_COLUMNS = 5
+"""How many columns the head has; behind them PostgreSQL says which transactions are concerned."""
+
 _ERRORS_ONLY = ("ORCHESTRATOR_ERROR",)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """The head as one transaction left it; ``writer`` names that one (only PostgreSQL tells).
+
+    Two rows of the same writer are the same row. A head with the same values may be another one.
+    """
+
+    head: Head
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +38,19 @@ class Locked:
     """What appends are decided on, true until the transaction ends.
 
     ``versions`` has the streams that are not empty, ``leases`` the routings that are assigned.
+    ``writer`` names this transaction, should it write the head.
     """
 
-    head: Head
+    row: HeadRow
+    writer: str
     versions: dict[UUID, int]
     leases: dict[UUID, LeaseState]
     now_us: int
+
+    @property
+    def head(self) -> Head:
+        """Return the head, which nobody else can move."""
+        return self.row.head
 
 
 class EventTable:
@@ -66,35 +86,27 @@ class EventTable:
             statements.append((self._sql.fenced_leases, {"routing_ids": routing_ids}))
         [head], versions, *leases = tx.execute_batch(statements)
         now_us = tx.now_us()
+        values, (written_by, writer) = head[:_HEAD_COLUMNS], head[_HEAD_COLUMNS:] or ("", "")
         return Locked(
-            head=head_of(head),
+            row=HeadRow(head_of(values), written_by),
+            writer=writer,
             versions={by_text[text]: version for text, version in versions if version is not None},
             leases={UUID(row[0]): _lease(row, now_us) for rows in leases for row in rows},
             now_us=now_us,
         )
 
-    def append(self, tx: StoreTransaction, events: Sequence[CommittedEvent], head: Head) -> None:
-        """Insert the events, which end at ``head``, and make that the head, at the commit."""
-        moved = {
-            "position": head.position,
-            "committed_at_us": head.committed_at_us,
-            "halt_epoch": head.halt_epoch,
-            "halted": head.halted,
-            "admitted": head.admitted,
-        }
+    def insert(self, tx: StoreTransaction, events: Sequence[CommittedEvent], head: Head) -> None:
+        """Insert the events, which end at ``head``, and make that the head, in SQLite."""
+        tx.execute_many(self._sql.insert_event, _params(events))
+        tx.at_commit(self._sql.update_head, head_params(head))
+
+    def renew(self, tx: StoreTransaction) -> None:
+        """Make the head another row with the same values: what still relies on the old one fails.
+
+        In SQLite nothing does: there, whoever appends holds the only lock there is.
+        """
         if tx.dialect == "postgres":
-            rows = {
-                "positions": [event.id for event in events],
-                "stream_ids": _texts(events),
-                "stream_versions": [event.originator_version for event in events],
-                "topics": [event.topic for event in events],
-                "states": [event.state for event in events],
-            }
-            tx.at_commit(self._sql.append_events, moved | rows)
-        else:
-            tx.execute_many(self._sql.insert_event, _params(events))
-            tx.at_commit(self._sql.update_head, moved)
-        tx.announce(Channel.EVENTS, head.position)
+            tx.at_commit(self._sql.renew_head, {})
 
     def stream(
         self,
@@ -182,6 +194,27 @@ def _event(row: Row) -> CommittedEvent:
         id=position,
         committed_at_us=committed_at_us,
     )
+
+
+def head_params(head: Head) -> dict[str, object]:
+    """Return the values of the head as parameters."""
+    return {
+        "position": head.position,
+        "committed_at_us": head.committed_at_us,
+        "halt_epoch": head.halt_epoch,
+        "halted": head.halted,
+        "admitted": head.admitted,
+    }
+
+
+def event_arrays(events: Sequence[CommittedEvent]) -> dict[str, object]:
+    """Return the events as parameters, one array for each column."""
+    return {
+        "stream_ids": _texts(events),
+        "stream_versions": [event.originator_version for event in events],
+        "topics": [event.topic for event in events],
+        "states": [event.state for event in events],
+    }
 
 
 def _texts(events: Sequence[CommittedEvent]) -> list[str]:

@@ -6,29 +6,35 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from eventsourcing import persistence
 from eventsourcing.persistence import ApplicationRecorder, Notification, StoredEvent, Subscription
 
 from governance_flow.application.ports.assignments import WorkChange
-from governance_flow.application.ports.event_store import Append, CommittedEvent
+from governance_flow.application.ports.event_store import Append
 from governance_flow.domain.errors import StoreError, StoreUnavailable
+from governance_flow.infrastructure.alone import Alone
 from governance_flow.infrastructure.append_rules import (
     Decision,
     Outcome,
     check_append,
     decide,
+    granted,
     placed,
     stamped,
 )
+from governance_flow.infrastructure.appending import Appending
 from governance_flow.infrastructure.database.base import AnyDatabase, StoreTransaction
 from governance_flow.infrastructure.database.errors import CommitOutcomeUnknown, ConstraintViolated
 from governance_flow.infrastructure.database.hints import Channel
-from governance_flow.infrastructure.event_table import END, EventTable
+from governance_flow.infrastructure.event_table import END, EventTable, HeadRow, Locked
 from governance_flow.infrastructure.subscription import HintedSubscription
-from governance_flow.infrastructure.work_changes import WorkChanges
+from governance_flow.infrastructure.work_changes import only_moves
+
+Plan = Callable[[StoreTransaction], tuple[Locked, Decision]]
+"""Locks the head and decides what to append."""
 
 COMMITS_MAX = 3
 """How often a group is committed anew after its commit turned out not to have taken place."""
@@ -36,6 +42,14 @@ COMMITS_MAX = 3
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 1.0
 """Bounds of the growing pause between attempts to learn what became of a commit."""
+
+
+class _Tried(NamedTuple):
+    """What was sent to be committed: the decision, and the head before and after it."""
+
+    decision: Decision
+    before: HeadRow
+    after: HeadRow
 
 
 class SqlRecorder(ApplicationRecorder):
@@ -47,7 +61,8 @@ class SqlRecorder(ApplicationRecorder):
     def __init__(self, database: AnyDatabase, *, settle_seconds: float = 15.0) -> None:
         self._database = database
         self._table = EventTable(database.dialect)
-        self._work = WorkChanges(database.dialect)
+        self._appending = Appending(database.dialect)
+        self._alone = Alone()
         self._settle_seconds = settle_seconds
 
     def commit_group(self, appends: Sequence[Append]) -> list[Outcome]:
@@ -62,9 +77,9 @@ class SqlRecorder(ApplicationRecorder):
         streams = {append.stream_id for append in appends}
         fenced = {append.fence.routing_id for append in appends if append.fence}
 
-        def plan(tx: StoreTransaction) -> Decision:
+        def plan(tx: StoreTransaction) -> tuple[Locked, Decision]:
             locked = self._table.lock(tx, streams, fenced)
-            return decide(
+            return locked, decide(
                 appends,
                 head=locked.head,
                 versions=locked.versions,
@@ -83,11 +98,11 @@ class SqlRecorder(ApplicationRecorder):
         if not stored_events:
             return None
 
-        def plan(tx: StoreTransaction) -> Decision:
+        def plan(tx: StoreTransaction) -> tuple[Locked, Decision]:
             locked = self._table.lock(tx)
             head = stamped(locked.head, locked.now_us)
-            position = head.position + len(stored_events)
-            return Decision((placed(stored_events, head),), replace(head, position=position))
+            after = replace(head, position=head.position + len(stored_events))
+            return locked, Decision((placed(stored_events, head),), after)
 
         with _library_errors():
             return [event.id for event in self._commit(plan).events]
@@ -152,59 +167,101 @@ class SqlRecorder(ApplicationRecorder):
         self._database.start_listening()
         return HintedSubscription(self, self._database.hints, gt=gt, topics=topics)
 
-    def _commit(
-        self, plan: Callable[[StoreTransaction], Decision], appends: Sequence[Append] = ()
-    ) -> Decision:
+    def _commit(self, plan: Plan, appends: Sequence[Append] = ()) -> Decision:
         """Commit what ``plan`` decides under the lock; acknowledge only what is known.
 
         What the ``appends`` that go through change in the operational rows is committed with them.
         """
         for _ in range(COMMITS_MAX):
-            decisions: list[Decision] = []
+            tried: list[_Tried] = []
 
-            def work(tx: StoreTransaction, decisions: list[Decision] = decisions) -> None:
-                decision = plan(tx)
+            def work(tx: StoreTransaction, tried: list[_Tried] = tried) -> None:
+                if self._at_once(tx, appends, tried):
+                    return
+                locked, decision = plan(tx)
                 if decision.events:
-                    self._table.append(tx, decision.events, decision.head)
-                    self._work.apply(tx, _work_of(appends, decision))
-                decisions.append(decision)
+                    self._appending.at_commit(tx, locked, decision, _work_of(appends, decision))
+                tried.append(_Tried(decision, locked.row, HeadRow(decision.head, locked.writer)))
 
             try:
                 self._database.write_now(work)
             except CommitOutcomeUnknown as error:
-                if not self._took_place(decisions[-1], error):
+                self._alone.disturbed()
+                if not self._took_place(tried[-1].decision, error):
                     continue
-                self._database.hints.publish(Channel.EVENTS, decisions[-1].head.position)
-            return decisions[-1]
+                self._database.hints.publish(Channel.EVENTS, tried[-1].decision.head.position)
+                self._database.hints.publish(Channel.WORK)
+                return tried[-1].decision
+            decision, before, after = tried[-1]
+            if decision.events:
+                self._alone.committed(before, after)
+            return decision
         raise StoreUnavailable(
             f"{self._database.where}: the connection was lost in {COMMITS_MAX} commits running; "
             "nothing was recorded",
             where=self._database.where,
         )
 
+    def _at_once(
+        self, tx: StoreTransaction, appends: Sequence[Append], tried: list[_Tried]
+    ) -> bool:
+        """Commit the appends in one round trip, if nobody else appends; tell whether it was done.
+
+        They are decided on the head that the last commit left. That it still is the head, and that
+        the streams and leases are as they must be for all appends to go through, the database sees
+        to, in the statement that appends.
+        """
+        row = self._alone.row
+        if row is None or not appends or tx.dialect != "postgres":
+            return False
+        wanted = granted(appends)
+        changes = [append.work for append in appends if append.work]
+        if wanted is None or not only_moves(changes):
+            return False
+        decision = decide(
+            appends,
+            head=row.head,
+            versions=wanted.versions,
+            leases=wanted.leases,
+            now_us=tx.now_us(),
+        )
+        if not decision.unanimous:
+            return False
+        tried.append(_Tried(decision, row, row))
+        after = self._appending.at_once(tx, row, decision, changes, wanted)
+        if after is None:
+            self._alone.disturbed()
+            return False
+        tried[-1] = _Tried(decision, row, after)
+        return True
+
     def _took_place(self, decision: Decision, lost: CommitOutcomeUnknown) -> bool:
         """Find out whether the commit whose answer was lost took place.
 
         A group is committed whole or not at all, so one of its events tells. It is looked for
-        under the head lock: while the lost transaction may still commit it holds that lock, so
-        what is not there by then never will be.
+        under the head lock: while the lost transaction may still commit it holds that lock, or,
+        if it has not come that far, relies on the head being the row that it was. So what is not
+        there by then, and has a head of another row before it, never will be.
         """
         if not decision.events:
             return True
         sent = decision.events[0]
 
-        def look(tx: StoreTransaction) -> list[CommittedEvent]:
+        def look(tx: StoreTransaction) -> bool:
             self._table.lock(tx)
             version = sent.originator_version
-            return self._table.stream(
+            found = self._table.stream(
                 tx, UUID(str(sent.originator_id)), after_version=version - 1, up_to_version=version
             )
+            if found != [sent]:
+                self._table.renew(tx)
+            return found == [sent]
 
         deadline = monotonic() + self._settle_seconds
         pause_seconds = PAUSE_SECONDS_MIN
         while True:
             try:
-                return self._database.write_now(look) == [sent]
+                return self._database.write_now(look)
             except StoreError as error:
                 if monotonic() + pause_seconds > deadline:
                     raise StoreUnavailable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from governance_flow.application.ports.assignments import (
     AgendaItem,
@@ -18,6 +18,9 @@ from governance_flow.application.times import seconds_to_us
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.hints import Channel
 
+Move = dict[str, object]
+"""Where a motion shall stand: the columns of its row, as JSON knows them."""
+
 
 class WorkChanges:
     """Writes the changes of a whole group with one statement for each kind of row."""
@@ -25,12 +28,19 @@ class WorkChanges:
     def __init__(self, dialect: Dialect) -> None:
         self._sql = load_queries("governance_flow.infrastructure", "sql/work_changes.sql", dialect)
 
-    def apply(self, tx: StoreTransaction, changes: Sequence[WorkChange]) -> None:
-        """Make the rows say what the changes call for, no later than at the commit.
+    def move(self, tx: StoreTransaction, moves: Sequence[Move]) -> None:
+        """Let each motion stand where it belongs and nowhere else, in SQLite, at the commit."""
+        params = {"changes": json.dumps(moves)}
+        tx.at_commit(self._sql.close_replaced, params)
+        if any("routing_id" in move for move in moves):
+            tx.at_commit(self._sql.open_assignments, params)
+        if not all("kind" in move for move in moves):
+            tx.at_commit(self._sql.clear_agenda, params)
+        if any("kind" in move for move in moves):
+            tx.at_commit(self._sql.set_agenda, params)
 
-        Of several changes to one motion the last counts.
-        """
-        self._move(tx, {c.motion_id: c for c in changes if c.motion_id is not None}.values())
+    def apply_rest(self, tx: StoreTransaction, changes: Sequence[WorkChange]) -> None:
+        """Do at the commit what the changes call for beside moving their motions."""
         later_us = sum(change.deadlines_later_us for change in changes)
         if later_us:
             # Last: what else is opened in this transaction was worked out while the pipeline was
@@ -41,34 +51,28 @@ class WorkChanges:
             tx.at_commit(self._sql.add_alerts, {"rows": json.dumps(alerts)})
             tx.announce(Channel.WORK)
 
-    def _move(self, tx: StoreTransaction, changes: Iterable[WorkChange]) -> None:
-        """Let each motion stand where it belongs, and nowhere else."""
-        moves = []
-        opened = items = 0
-        for change in changes:
-            move: dict[str, object] = {"motion_id": str(change.motion_id)}
-            if change.assignment is not None:
-                opened += 1
-                move |= _assignment(change.assignment, change.keep, tx.now_us())
-            if change.item is not None:
-                items += 1
-                move |= _item(change.item)
-            if change.item is not None or (change.assignment is not None and change.keep is None):
-                tx.announce(Channel.WORK)
-            moves.append(move)
-        if not moves:
-            return
-        params = {"changes": json.dumps(moves)}
-        if tx.dialect == "postgres":
-            tx.at_commit(self._sql.move_work, params)
-            return
-        tx.at_commit(self._sql.close_replaced, params)
-        if opened:
-            tx.at_commit(self._sql.open_assignments, params)
-        if items < len(moves):
-            tx.at_commit(self._sql.clear_agenda, params)
-        if items:
-            tx.at_commit(self._sql.set_agenda, params)
+
+def only_moves(changes: Sequence[WorkChange]) -> bool:
+    """Return whether the changes move motions and do nothing else."""
+    return not any(change.deadlines_later_us or change.alerts for change in changes)
+
+
+def moves_of(tx: StoreTransaction, changes: Sequence[WorkChange]) -> list[Move]:
+    """Return where each motion shall stand, and announce it if somebody may claim it there.
+
+    Of several changes to one motion the last counts.
+    """
+    moves = []
+    for change in {c.motion_id: c for c in changes if c.motion_id is not None}.values():
+        move: Move = {"motion_id": str(change.motion_id)}
+        if change.assignment is not None:
+            move |= _assignment(change.assignment, change.keep, tx.now_us())
+        if change.item is not None:
+            move |= _item(change.item)
+        if change.item is not None or (change.assignment is not None and change.keep is None):
+            tx.announce(Channel.WORK)
+        moves.append(move)
+    return moves
 
 
 def _assignment(row: OpenAssignment, keep: Keep | None, now_us: int) -> dict[str, object]:

@@ -22,6 +22,9 @@ from scripts.bench.results import Results
 from scripts.bench.scale import Scale
 from scripts.bench.stores import NAMES, Stores
 
+MOTION_EVENTS = 20
+"""How many events a motion has that goes straight through all steps."""
+
 WARM_UP_MOTIONS = 5
 """Motions that go first and are not counted."""
 
@@ -103,8 +106,12 @@ async def alone(address: str, motions: int, in_flight: int) -> dict[str, list[fl
         for number in range(WARM_UP_MOTIONS + motions):
             if number == WARM_UP_MOTIONS:
                 watch.next_ms.clear()
+            position = (await flow.store.head()).position
             started = time.perf_counter()
             motion_id = await introduce_one(flow, number)
+            await flow.store.wait_for_append(
+                after_position=position + MOTION_EVENTS - 1, timeout_seconds=_PATIENCE_SECONDS
+            )
             await _ended(flow, watch, motion_id)
             whole.append(1000 * (time.perf_counter() - started))
     return {"whole": whole[WARM_UP_MOTIONS:], "next": watch.next_ms}

@@ -18,6 +18,7 @@ from eventsourcing.persistence import ApplicationRecorder, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
 from governance_flow.infrastructure.append_rules import decide
+from governance_flow.infrastructure.appending import Appending
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.opening import open_database
 from governance_flow.infrastructure.event_table import EventTable
@@ -131,7 +132,7 @@ def our_own(postgres_database: str) -> Iterator[Scenario]:
                 versions=locked.versions,
                 now_us=locked.now_us,
             )
-            table.append(tx, decision.events, decision.head)
+            Appending("postgres").at_commit(tx, locked, decision, [])
             placed.set()
             assert go_on.wait(10)
 

@@ -104,8 +104,11 @@ class AgendaKeeper:
         )
         if not claimed:
             return False
-        # Others may have admitted some since the head was read; from here on, nobody else does.
-        places = max(0, self._free(await self._store.head()))
+        places = 1
+        if len(claimed) > 1:
+            # Others may have admitted some since the head was read; from here on, nobody else
+            # does. One alone needs no place beforehand: if there is none, its append fails.
+            places = max(0, self._free(await self._store.head()))
         for item in claimed[places:]:
             await self._assignments.release_agenda(item.motion_id)
         return await self._process([item.motion_id for item in claimed[:places]], give_back=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 import psycopg
@@ -14,6 +14,7 @@ from governance_flow.application.ports.clock import Clock
 from governance_flow.application.ports.database import Dialect, Row
 from governance_flow.application.queries import load_queries
 from governance_flow.application.times import to_us
+from governance_flow.domain.errors import StoreError
 from governance_flow.infrastructure.database.base import (
     Mode,
     Params,
@@ -60,17 +61,18 @@ class PostgresTransaction(StoreTransaction):
         self._server_clock = clock if isinstance(clock, ServerClock) else None
         self._now_us = self._server_clock.fresh_us() if self._server_clock else to_us(clock.now())
         self._last: list[Statement] = []
+        self._committed = False
         with postgres_errors(where):
-            connection.autocommit = mode is Mode.STATEMENT
-            connection.isolation_level = _ISOLATION[mode]
+            _set(connection, "autocommit", mode is Mode.STATEMENT)
+            _set(connection, "isolation_level", _ISOLATION[mode])
             # None leaves it to the server, which may have been told to take no writes.
-            connection.read_only = None if mode is Mode.WRITE else True
+            _set(connection, "read_only", None if mode is Mode.WRITE else True)
 
     def now_us(self) -> int:
         """Return the store's clock in microseconds UTC, the same for the whole transaction."""
         if self._now_us is None:
             # No statement of the caller's: time is no part of any snapshot.
-            with postgres_errors(self._where):
+            with postgres_errors(self._where), self._by_itself():
                 return self._heard(_rows(self._connection.execute(_SQL.read_clock)))
         return self._now_us
 
@@ -111,14 +113,29 @@ class PostgresTransaction(StoreTransaction):
         """Keep the statement, to send it in one round trip with COMMIT."""
         self._last.append((sql, params))
 
+    def commit_at_once(self, sql: str, params: Params) -> list[Row]:
+        """Commit what one statement does, in one round trip, and return its rows.
+
+        The statement is the whole transaction, and is to announce what it is given as ``:hints``;
+        if it returns no row it has done nothing, and another way may be gone. Raises
+        CommitOutcomeUnknown if the answer was lost.
+        """
+        try:
+            with self._by_itself():
+                rows = _rows(self._connection.execute(sql, {**params, "hints": self._payloads()}))
+        except psycopg.Error as error:
+            raise self._meaning_at_commit(error) from error
+        self._committed = bool(rows)
+        if not rows:
+            self.announced.clear()
+        return rows
+
     def commit(self) -> None:
         """Make everything durable. Raises CommitOutcomeUnknown if the answer was lost."""
+        if self._committed:
+            return
         if self.announced:
-            payloads = [
-                channel.value if number is None else f"{channel.value} {number}"
-                for channel, number in self.announced.items()
-            ]
-            self.at_commit(_SQL.notify, {"payloads": payloads})
+            self.at_commit(_SQL.notify, {"payloads": self._payloads()})
         try:
             if self._last and self._status is TransactionStatus.INTRANS:
                 with self._connection.pipeline():
@@ -128,10 +145,7 @@ class PostgresTransaction(StoreTransaction):
                 self._run_last()
                 self._connection.commit()
         except psycopg.Error as error:
-            meaning = store_error(error, self._where)
-            if self._status is TransactionStatus.UNKNOWN:
-                raise CommitOutcomeUnknown(meaning.message, where=self._where) from error
-            raise meaning from error
+            raise self._meaning_at_commit(error) from error
 
     def rollback(self) -> None:
         """Undo everything; what cannot say ROLLBACK is closed, which does the same."""
@@ -140,6 +154,28 @@ class PostgresTransaction(StoreTransaction):
         except psycopg.Error:
             with suppress(psycopg.Error):
                 self._connection.close()
+
+    @contextmanager
+    def _by_itself(self) -> Iterator[None]:
+        """Let a statement before the first one be a transaction of its own, without BEGIN."""
+        begun = self._status is not TransactionStatus.IDLE or self._connection.autocommit
+        if not begun:
+            self._connection.autocommit = True
+        yield
+        if not begun:
+            self._connection.autocommit = False
+
+    def _payloads(self) -> list[str]:
+        return [
+            channel.value if number is None else f"{channel.value} {number}"
+            for channel, number in self.announced.items()
+        ]
+
+    def _meaning_at_commit(self, error: psycopg.Error) -> StoreError:
+        meaning = store_error(error, self._where)
+        if self._status is TransactionStatus.UNKNOWN:
+            return CommitOutcomeUnknown(meaning.message, where=self._where)
+        return meaning
 
     @property
     def _status(self) -> TransactionStatus:
@@ -164,6 +200,7 @@ class PostgresDatabase(SqlDatabase[Connection]):
     ) -> None:
         self.server = Server.at(address, timeouts or Timeouts())
         self.clock: Clock = clock or ServerClock()
+        self._own: set[int] = set()
         self._listener: PostgresListener | None = None
         self._listener_guard = Lock()
         super().__init__(
@@ -177,7 +214,7 @@ class PostgresDatabase(SqlDatabase[Connection]):
         """Feed ``hints`` with what other processes commit, from a connection of its own."""
         with self._listener_guard:
             if self._listener is None:
-                self._listener = PostgresListener(self.server, self.hints)
+                self._listener = PostgresListener(self.server, self.hints, self._own)
 
     def close_now(self) -> None:
         """Close every connection and end the listener."""
@@ -191,12 +228,28 @@ class PostgresDatabase(SqlDatabase[Connection]):
 
     def _pool(self, size: int) -> Pool[Connection]:
         return Pool(
-            self.server.connect,
+            self._connect,
             size=size,
             wait_seconds=self.server.timeouts.answer,
             usable=lambda c: c.info.transaction_status is TransactionStatus.IDLE,
-            dispose=lambda connection: connection.close(),
+            dispose=self._dispose,
         )
+
+    def _connect(self) -> Connection:
+        connection = self.server.connect()
+        self._own.add(connection.server_process)
+        return connection
+
+    def _dispose(self, connection: Connection) -> None:
+        # The server may give that number to somebody else's process next.
+        self._own.discard(connection.server_process)
+        connection.close()
+
+
+def _set(connection: Connection, name: str, wanted: object) -> None:
+    """Set an attribute of a connection, if it is not so already: it takes a while."""
+    if getattr(connection, name) != wanted:
+        setattr(connection, name, wanted)
 
 
 def _rows(cursor: psycopg.Cursor[Row]) -> list[Row]:

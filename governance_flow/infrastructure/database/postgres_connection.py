@@ -68,6 +68,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection whose every wait for an answer ends."""
 
     answer_seconds: float = Timeouts().answer
+    server_process: int = 0
+    """Which of the server's processes is at the other end; known even when that is lost."""
 
     def wait(self, gen: Generator[Any, Any, RV], *args: Any, **kwargs: Any) -> RV:
         """Consume a generator of psycopg's, but fail if the answer takes too long."""
@@ -130,6 +132,7 @@ class Server:
             raise self._cannot_connect(error) from None
         try:
             connection.answer_seconds = self.timeouts.answer
+            connection.server_process = connection.info.backend_pid
             # Ids cross the boundary as text, as in SQLite.
             connection.adapters.register_loader("uuid", TextLoader)
             self._set_up(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from threading import Thread
 
@@ -27,12 +28,14 @@ class PostgresListener:
     """A thread with a connection of its own that turns notifications into hints.
 
     It survives the loss of its connection: it connects again, for ever, once a second. Meanwhile
-    nobody is woken, which is all a lost hint costs.
+    nobody is woken, which is all a lost hint costs. What comes from one of ``own``, the server's
+    processes for this database's other connections, was published when it was committed.
     """
 
-    def __init__(self, server: Server, hints: Hints) -> None:
+    def __init__(self, server: Server, hints: Hints, own: Collection[int]) -> None:
         self._server = server
         self._hints = hints
+        self._own = own
         # A byte into this pair of sockets ends the thread's wait at once.
         self._ended, self._end = socket.socketpair()
         self._thread = Thread(target=self._run, name="store-listen", daemon=True)
@@ -54,8 +57,9 @@ class PostgresListener:
                         return
             except (StoreError, psycopg.Error) as error:
                 logger.warning("lost the wake-up connection, polling until it is back: %s", error)
-            if self._wait(None, RECONNECT_SECONDS):
-                return
+            with self._waiting_for(None) as selector:
+                if self._told_to_end(selector, RECONNECT_SECONDS):
+                    return
 
     def _listen(self, connection: Connection) -> bool:
         """Publish hints until told to end (True); a lost connection raises."""
@@ -67,9 +71,13 @@ class PostgresListener:
         position = connection.execute(_SQL.position).fetchone()
         self._hints.publish(Channel.EVENTS, position[0] if position else None)
         self._hints.publish(Channel.WORK)
-        while not self._wait(connection, None):
-            for notice in connection.notifies(timeout=0):
-                self._publish(notice.payload)
+        with self._waiting_for(connection) as selector:
+            while not self._told_to_end(selector, None):
+                # Not connection.notifies(): this thread runs in the middle of everybody's commits.
+                connection.pgconn.consume_input()
+                while notice := connection.pgconn.notifies():
+                    if notice.be_pid not in self._own:
+                        self._publish(notice.extra.decode())
         return True
 
     def _publish(self, payload: str) -> None:
@@ -77,11 +85,13 @@ class PostgresListener:
         with suppress(ValueError):  # somebody else's words on our channel
             self._hints.publish(Channel(name), int(number) if number else None)
 
-    def _wait(self, connection: Connection | None, timeout_seconds: float | None) -> bool:
-        """Wait until the connection can be read or the time is up; True when told to end."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._ended, selectors.EVENT_READ)
-            if connection is not None:
-                selector.register(connection.fileno(), selectors.EVENT_READ)
-            ready = selector.select(timeout_seconds)
-        return any(key.fileobj is self._ended for key, _ in ready)
+    def _waiting_for(self, connection: Connection | None) -> selectors.BaseSelector:
+        selector = selectors.DefaultSelector()
+        selector.register(self._ended, selectors.EVENT_READ)
+        if connection is not None:
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+        return selector
+
+    def _told_to_end(self, selector: selectors.BaseSelector, seconds: float | None) -> bool:
+        """Wait until there is something to be heard or the time is up; True when told to end."""
+        return any(key.fileobj is self._ended for key, _ in selector.select(seconds))

@@ -1,8 +1,11 @@
 -- The event log. Every append locks the head row first, so positions follow the order of commits.
 
 -- name: lock_head (postgres)
--- The head row, held until this transaction ends: appends stand in line here.
-SELECT position, committed_at_us, halt_epoch, halted, admitted FROM head FOR UPDATE;
+-- The head row, held until this transaction ends: appends stand in line here. Also which
+-- transaction wrote it, and which one this is.
+SELECT position, committed_at_us, halt_epoch, halted, admitted,
+       xmin::text, pg_current_xact_id()::xid::text
+  FROM head FOR UPDATE;
 
 -- name: lock_head (sqlite)
 -- The head row; BEGIN IMMEDIATE holds the lock.
@@ -11,6 +14,10 @@ SELECT position, committed_at_us, halt_epoch, halted, admitted FROM head;
 -- name: read_head
 -- The head row as last committed.
 SELECT position, committed_at_us, halt_epoch, halted, admitted FROM head;
+
+-- name: renew_head (postgres)
+-- Writes the head anew, as it is.
+UPDATE head SET position = position;
 
 -- name: update_head (sqlite)
 -- Where the log ends now, and what the pipeline allows.
@@ -29,18 +36,6 @@ SELECT s.id::text,
 SELECT s.value,
        (SELECT max(e.stream_version) FROM events e WHERE e.stream_id = s.value)
   FROM json_each(:stream_ids) AS s;
-
--- name: append_events (postgres)
--- All events of a group, and the head they end at, in one statement.
-WITH moved AS (
-    UPDATE head
-       SET position = :position, committed_at_us = :committed_at_us, halt_epoch = :halt_epoch,
-           halted = :halted, admitted = :admitted)
-INSERT INTO events (position, stream_id, stream_version, topic, state, committed_at_us)
-SELECT position, stream_id, stream_version, topic, state, :committed_at_us
-  FROM unnest(:positions::bigint[], :stream_ids::uuid[], :stream_versions::bigint[],
-              :topics::text[], :states::bytea[])
-       AS new (position, stream_id, stream_version, topic, state);
 
 -- name: insert_event (sqlite)
 -- One event.

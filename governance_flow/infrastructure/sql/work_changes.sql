@@ -1,17 +1,49 @@
 -- What appends change in the operational rows, for all appends of a group at once. Rows come as one
 -- JSON text: the database takes it apart, which costs the program that sent it nothing.
 
--- name: move_work (postgres)
--- Lets each motion stand where it belongs and nowhere else: removes every routing but its open one,
--- adds that one (perhaps leased; one that is there is updated, but for its lease and its age), and
--- does the same on the agenda. Locks in order of id, as those who extend leases do, so that nobody
--- waits in a circle.
-WITH change AS MATERIALIZED (
+-- name: append_group (postgres)
+-- Appends the events of a group, moves the head to where they end, and lets each motion stand where
+-- it belongs and nowhere else: removes every routing but its open one, adds that one (perhaps
+-- leased; one that is there is updated, but for its lease and its age), and does the same on the
+-- agenda. Locks in order of id, as those who extend leases do, so that nobody waits in a circle.
+--
+-- All of it, or nothing: it returns no row, and has changed nothing, unless the head is the very
+-- row that the group was decided on (:head_row is the transaction that wrote it, so that a row that
+-- was written anew with the same values is another one), the streams are at the versions and the
+-- leases have the tokens that were taken for granted.
+--
+-- The arrays stand in SELECTs so that their lengths do not matter to the planner: it sees that one
+-- plan serves all, and making it takes as long as carrying it out.
+WITH moved AS (
+    UPDATE head
+       SET position = :position, committed_at_us = :committed_at_us, halt_epoch = :halt_epoch,
+           halted = :halted, admitted = :admitted
+     WHERE position = :head_position AND xmin = :head_row::xid
+       AND NOT EXISTS (
+        SELECT FROM unnest((SELECT :granted_stream_ids::uuid[]),
+                           (SELECT :granted_versions::bigint[])) AS granted (stream_id, version)
+         WHERE granted.version <> coalesce(
+            (SELECT max(e.stream_version) FROM events e WHERE e.stream_id = granted.stream_id), 0))
+       AND NOT EXISTS (
+        SELECT FROM unnest((SELECT :granted_routing_ids::uuid[]),
+                           (SELECT :granted_tokens::bigint[])) AS granted (routing_id, token)
+          JOIN assignments a ON a.routing_id = granted.routing_id
+         WHERE granted.token <> a.lease_token)
+    RETURNING xmin::text AS head_row
+), added AS (
+    INSERT INTO events (position, stream_id, stream_version, topic, state, committed_at_us)
+    SELECT :head_position + number, stream_id, stream_version, topic, state, :committed_at_us
+      FROM moved
+     CROSS JOIN unnest((SELECT :stream_ids::uuid[]), (SELECT :stream_versions::bigint[]),
+                       (SELECT :topics::text[]), (SELECT :states::bytea[]))
+           WITH ORDINALITY AS new (stream_id, stream_version, topic, state, number)
+), change AS MATERIALIZED (
     SELECT * FROM json_to_recordset(:changes::json) AS c (
         motion_id uuid, routing_id uuid, service text, state text, purpose text, attempt integer,
         not_before_us bigint, deadline_us bigint, attempt_timeout_seconds double precision,
         opened_at_us bigint, lease_owner text, lease_token bigint, lease_expires_at_us bigint,
         kind text, due_us bigint, order_us bigint)
+     WHERE EXISTS (SELECT FROM moved)
 ), closed AS (
     DELETE FROM assignments
      WHERE routing_id IN (
@@ -39,12 +71,17 @@ WITH change AS MATERIALIZED (
 ), cleared AS (
     DELETE FROM agenda
      WHERE motion_id IN (SELECT motion_id FROM change WHERE kind IS NULL)
+), put AS (
+    INSERT INTO agenda (motion_id, kind, due_us, order_us)
+    SELECT motion_id, kind, due_us, order_us FROM change WHERE kind IS NOT NULL
+    ON CONFLICT (motion_id) DO UPDATE
+       SET kind = excluded.kind, due_us = excluded.due_us, order_us = excluded.order_us,
+           lease_expires_at_us = NULL
 )
-INSERT INTO agenda (motion_id, kind, due_us, order_us)
-SELECT motion_id, kind, due_us, order_us FROM change WHERE kind IS NOT NULL
-ON CONFLICT (motion_id) DO UPDATE
-   SET kind = excluded.kind, due_us = excluded.due_us, order_us = excluded.order_us,
-       lease_expires_at_us = NULL;
+SELECT head_row,
+       (SELECT count(pg_notify('governance_flow.' || current_schema(), hint.payload))
+          FROM unnest((SELECT :hints::text[])) AS hint (payload))
+  FROM moved;
 
 -- name: close_replaced (sqlite)
 -- Removes every routing of these motions but the open one.
