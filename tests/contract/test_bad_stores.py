@@ -331,10 +331,22 @@ def address(request: pytest.FixtureRequest) -> str:
 def test_an_older_store_is_migrated_with_all_that_is_in_it(address: str) -> None:
     steps = migrations("sqlite" if address.startswith("sqlite") else "postgres")
     old = open_database(address, steps=steps[:1])
-    outcomes = SqlRecorder(old).commit_group([an_append(events=3)])
+    [event] = an_append().events
+    columns = "position, stream_id, stream_version, topic, state, committed_at_us"
+    values = {"id": str(event.originator_id), "topic": event.topic, "state": event.state}
+    # By hand: what appends now also looks at tables that are not there yet.
+    if old.dialect == "postgres":
+        values_sql = "1, %(id)s, 1, %(topic)s, %(state)s, 0"
+    else:
+        values_sql = "1, :id, 1, :topic, :state, 0"
+    old.write_now(
+        lambda tx: tx.execute(f"INSERT INTO events ({columns}) VALUES ({values_sql})", values)
+    )
+    old.write_now(lambda tx: tx.execute("UPDATE head SET position = 1"))
     old.close_now()
     new = open_database(address)
-    assert SqlRecorder(new).select_notifications(None, 10) == list(outcomes[0])
+    [stored] = SqlRecorder(new).select_notifications(None, 10)
+    assert (stored.id, stored.originator_id, stored.state) == (1, event.originator_id, event.state)
     rows = new.read_now(lambda tx: tx.execute("SELECT version, name FROM governance_flow_schema"))
     assert rows == [(step.version, step.name) for step in steps]
     assert new.read_now(lambda tx: tx.execute("SELECT count(*) FROM assignments")) == [(0,)]

@@ -1,7 +1,7 @@
 """A proxy between psycopg and PostgreSQL that breaks connections at a chosen moment.
 
 It listens on a Unix socket, as the test server does. A fault is armed for the next connection that
-sends COMMIT; everything else passes through.
+sends COMMIT, or other words; everything else passes through.
 """
 
 from __future__ import annotations
@@ -20,6 +20,14 @@ CHUNK_BYTES = 65536
 COMMIT = b"COMMIT\x00"
 """A client asks for it and a server reports it in the same words (BEGIN ... READ COMMITTED does
 not end there)."""
+
+
+Words = tuple[bytes, bytes]
+"""What a client asks with, and what the server then reports."""
+
+AT_COMMIT: Words = (COMMIT, COMMIT)
+AT_ONCE: Words = (b"UPDATE head", b"SELECT 1\x00")
+"""An append that is committed by its only statement."""
 
 
 class Fault(Enum):
@@ -49,6 +57,7 @@ class Proxy:
         self._listener.bind(str(Path(self._folder.name) / ".s.PGSQL.5432"))
         self._listener.listen()
         self._fault: Fault | None = None
+        self.words = AT_COMMIT
         self._sockets: list[socket.socket] = []
         self.struck = Event()
         """Set once the armed fault has happened."""
@@ -71,9 +80,10 @@ class Proxy:
         self.kill()
         self._folder.cleanup()
 
-    def arm(self, fault: Fault) -> None:
-        """Let this happen to the next COMMIT, once."""
+    def arm(self, fault: Fault, words: Words = AT_COMMIT) -> None:
+        """Let this happen to the next COMMIT, or what else is asked with those words, once."""
         self.struck.clear()
+        self.words = words
         self._fault = fault
 
     def kill(self) -> None:
@@ -126,7 +136,7 @@ class _Link:
     def requests(self) -> None:
         with suppress(OSError):
             while chunk := self._client.recv(CHUNK_BYTES):
-                if COMMIT in chunk:
+                if self._proxy.words[0] in chunk:
                     self._fault = self._proxy.take_fault()
                 match self._fault:
                     case Fault.LOSE_REQUEST:
@@ -146,7 +156,7 @@ class _Link:
             while chunk := self._server.recv(CHUNK_BYTES):
                 if self._fault is None:
                     self._client.sendall(chunk)
-                elif COMMIT in chunk and self._fault in (Fault.LOSE_REPLY, Fault.DIE):
+                elif self._proxy.words[1] in chunk and self._fault in (Fault.LOSE_REPLY, Fault.DIE):
                     break
         if self._fault is Fault.DIE:
             self._proxy.kill()

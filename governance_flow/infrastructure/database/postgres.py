@@ -120,6 +120,8 @@ class PostgresTransaction(StoreTransaction):
         if it returns no row it has done nothing, and another way may be gone. Raises
         CommitOutcomeUnknown if the answer was lost.
         """
+        if self._last or self._status is not TransactionStatus.IDLE:
+            raise RuntimeError("a transaction that has begun cannot be committed at once")
         try:
             with self._by_itself():
                 rows = _rows(self._connection.execute(sql, {**params, "hints": self._payloads()}))
