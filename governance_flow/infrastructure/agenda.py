@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from governance_flow.application.ports.assignments import AgendaItem, AgendaKind
@@ -11,6 +12,10 @@ from governance_flow.application.queries import Queries
 from governance_flow.application.times import seconds_to_us
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.operational_rows import OperationalRows
+
+if TYPE_CHECKING:
+    from governance_flow.infrastructure.database.base import Statement
+    from governance_flow.infrastructure.database.postgres import PostgresTransaction
 
 
 class SqlAgenda(OperationalRows):
@@ -51,10 +56,13 @@ class SqlAgenda(OperationalRows):
                 "lease_expires_at_us": now_us + seconds_to_us(lease_seconds),
             }
             # The claim is a statement of its own, so that it sees what the lock waited for.
-            [(first,)] = tx.execute(self._agenda_sql.lock_docket)
-            if not first:
-                return []
-            return tx.execute(self._agenda_sql.claim_docket, params)
+            statements: list[Statement] = [
+                (self._agenda_sql.lock_docket, {}),
+                (self._agenda_sql.claim_docket, params),
+            ]
+            if tx.dialect == "postgres":
+                return cast("PostgresTransaction", tx).commit_batch(statements)[-1]
+            return tx.execute_batch(statements)[-1]
 
         claimed = [_item(row) for row in await self._database.write(work)]
         return sorted(claimed, key=lambda item: (item.order_us, item.motion_id))

@@ -30,6 +30,7 @@ WARM_UP_MOTIONS = 5
 
 _PATIENCE_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.05
+_HINT_SECONDS = 1.0
 
 
 def measure(
@@ -109,10 +110,12 @@ async def alone(address: str, motions: int, in_flight: int) -> dict[str, list[fl
             position = (await flow.store.head()).position
             started = time.perf_counter()
             motion_id = await introduce_one(flow, number)
+            # A hint that comes too early, or not at all, costs another look.
             await flow.store.wait_for_append(
-                after_position=position + MOTION_EVENTS - 1, timeout_seconds=_PATIENCE_SECONDS
+                after_position=position + MOTION_EVENTS - 1, timeout_seconds=_HINT_SECONDS
             )
-            await _ended(flow, watch, motion_id)
+            if not await _acknowledged(flow, motion_id):
+                await _ended(flow, watch, motion_id)
             whole.append(1000 * (time.perf_counter() - started))
     return {"whole": whole[WARM_UP_MOTIONS:], "next": watch.next_ms}
 
@@ -146,12 +149,17 @@ async def _ended(flow: Flow, watch: Stopwatch, motion_id: UUID) -> None:
         await watch.ending(motion_id).wait()
         while True:
             position = (await flow.store.head()).position
-            status = await flow.orchestrator.get_motion_status(motion_id)
-            if is_terminal(status.current_state):
+            if await _acknowledged(flow, motion_id):
                 return
             await flow.store.wait_for_append(
                 after_position=position, timeout_seconds=_LOOK_AGAIN_SECONDS
             )
+
+
+async def _acknowledged(flow: Flow, motion_id: UUID) -> bool:
+    """Return whether the motion has come to its end, as its stream has it."""
+    status = await flow.orchestrator.get_motion_status(motion_id)
+    return is_terminal(status.current_state)
 
 
 @asynccontextmanager

@@ -120,16 +120,25 @@ class PostgresTransaction(StoreTransaction):
         if it returns no row it has done nothing, and another way may be gone. Raises
         CommitOutcomeUnknown if the answer was lost.
         """
-        if self._last or self._status is not TransactionStatus.IDLE:
-            raise RuntimeError("a transaction that has begun cannot be committed at once")
-        try:
-            with self._by_itself():
-                rows = _rows(self._connection.execute(sql, {**params, "hints": self._payloads()}))
-        except psycopg.Error as error:
-            raise self._meaning_at_commit(error) from error
+        with self._at_once():
+            rows = _rows(self._connection.execute(sql, {**params, "hints": self._payloads()}))
         self._committed = bool(rows)
         if not rows:
             self.announced.clear()
+        return rows
+
+    def commit_batch(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Commit what the statements do in order, in one round trip, and return their rows.
+
+        They are the whole transaction, and announce nothing. Raises CommitOutcomeUnknown if the
+        answer was lost.
+        """
+        with self._at_once():
+            # Without BEGIN, what is sent in one go is one transaction.
+            with self._connection.pipeline():
+                cursors = [self._connection.execute(sql, params) for sql, params in statements]
+            rows = [_rows(cursor) for cursor in cursors]
+        self._committed = True
         return rows
 
     def commit(self) -> None:
@@ -156,6 +165,17 @@ class PostgresTransaction(StoreTransaction):
         except psycopg.Error:
             with suppress(psycopg.Error):
                 self._connection.close()
+
+    @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Let what is done in the block be a transaction, whose answer may be lost."""
+        if self._last or self._status is not TransactionStatus.IDLE:
+            raise RuntimeError("a transaction that has begun cannot be committed at once")
+        try:
+            with self._by_itself():
+                yield
+        except psycopg.Error as error:
+            raise self._meaning_at_commit(error) from error
 
     @contextmanager
     def _by_itself(self) -> Iterator[None]:

@@ -41,13 +41,13 @@ UPDATE agenda
 RETURNING motion_id, kind, due_us, order_us;
 
 -- name: lock_docket (postgres)
--- One claim of the docket at a time, until this transaction ends; whoever comes second does not
--- wait for it.
-SELECT pg_try_advisory_xact_lock(hashtext('governance_flow.docket'));
+-- One claim of the docket at a time, until this transaction ends. It ends without waiting for the
+-- claimer, so whoever comes second does not wait long.
+SELECT pg_advisory_xact_lock(hashtext('governance_flow.docket'));
 
 -- name: lock_docket (sqlite)
 -- BEGIN IMMEDIATE holds the only lock there is.
-SELECT true;
+SELECT NULL;
 
 -- name: claim_docket
 -- Leases the first motions waiting for a place; none while somebody else is admitting some.

@@ -27,8 +27,8 @@ WITH moved AS (
        AND NOT EXISTS (
         SELECT FROM unnest((SELECT :granted_routing_ids::uuid[]),
                            (SELECT :granted_tokens::bigint[])) AS granted (routing_id, token)
-          JOIN assignments a ON a.routing_id = granted.routing_id
-         WHERE granted.token <> a.lease_token)
+         WHERE granted.token <> (
+            SELECT a.lease_token FROM assignments a WHERE a.routing_id = granted.routing_id))
     RETURNING xmin::text AS head_row
 ), added AS (
     INSERT INTO events (position, stream_id, stream_version, topic, state, committed_at_us)
