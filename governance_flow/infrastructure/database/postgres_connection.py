@@ -27,6 +27,11 @@ _DEFAULTS = {
     "tcp_user_timeout": "30000",
 }
 
+_ISOLATION = {
+    # For the statements that are transactions of their own; what says BEGIN says its own.
+    "default_transaction_isolation": "read committed",
+}
+
 _SERVER_KEEPALIVES = {
     # And so is a client, by the server.
     "tcp_keepalives_idle": "10",
@@ -52,7 +57,7 @@ class Timeouts:
     answer: float = 40.0
 
     def server_settings(self) -> dict[str, str]:
-        """Return the bounds as settings of a session."""
+        """Return the bounds, and what else is the same for every session, as its settings."""
         bounds = {
             "statement_timeout": self.statement,
             "lock_timeout": self.lock,
@@ -61,7 +66,7 @@ class Timeouts:
             "transaction_timeout": self.transaction,
         }
         settings = {name: str(round(1000 * seconds)) for name, seconds in bounds.items()}
-        return settings | _SERVER_KEEPALIVES
+        return settings | _ISOLATION | _SERVER_KEEPALIVES
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):

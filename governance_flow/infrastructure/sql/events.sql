@@ -26,10 +26,11 @@ UPDATE head
        halted = :halted, admitted = :admitted;
 
 -- name: stream_versions (postgres)
--- The last version of each stream; null for one that is empty.
+-- The last version of each stream; null for one that is empty. The array stands in a SELECT so
+-- that the planner sees that one plan serves any number of streams.
 SELECT s.id::text,
        (SELECT max(e.stream_version) FROM events e WHERE e.stream_id = s.id)
-  FROM unnest(:stream_ids::uuid[]) AS s (id);
+  FROM unnest((SELECT :stream_ids::uuid[])) AS s (id);
 
 -- name: stream_versions (sqlite)
 -- The last version of each stream; null for one that is empty.
