@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -56,35 +57,45 @@ class SqlLeases(OperationalRows):
         """Claim for one after the other, in one transaction; return what each has got."""
 
         def work(tx: StoreTransaction) -> list[list[ClaimedAssignment]]:
+            [[(token,)]] = tx.execute_batch([(self._leases_sql.next_lease_token, {})])
             exhausted: set[frozenset[str]] = set()
-            claimed = []
-            for wish in wishes:
-                rows = []
-                if not any(wish.services <= services for services in exhausted):
-                    rows = self._claim(tx, wish)
-                    if len(rows) < wish.limit:
-                        exhausted.add(wish.services)
-                claimed.append([_claimed(row) for row in rows])
+            claimed: list[list[ClaimedAssignment]] = [[] for _ in wishes]
+            for numbers in alike(wishes):
+                services = wishes[numbers[0]].services
+                if any(services <= others for others in exhausted):
+                    continue
+                rest = self._claim(tx, [wishes[number] for number in numbers], token)
+                for number in numbers:
+                    limit = wishes[number].limit
+                    claimed[number], rest = rest[:limit], rest[limit:]
+                if len(claimed[numbers[-1]]) < wishes[numbers[-1]].limit:
+                    exhausted.add(services)
             return claimed
 
-        return [
-            sorted(rows, key=lambda row: (row.not_before_us, row.routing_id))
-            for rows in await self._database.write(work)
-        ]
+        return await self._database.write(work)
 
-    def _claim(self, tx: StoreTransaction, wish: Wish) -> list[Row]:
-        [[(token,)]] = tx.execute_batch([(self._leases_sql.next_lease_token, {})])
-        return tx.execute(
+    def _claim(
+        self, tx: StoreTransaction, wishes: Sequence[Wish], token: int
+    ) -> list[ClaimedAssignment]:
+        """Claim for some who wish for the same; return it in the order of the wishes."""
+        takers, place = [], 0
+        for wish in wishes:
+            last_place = place + wish.limit
+            taker = {"owner": wish.owner, "first_place": place + 1, "last_place": last_place}
+            takers.append(taker)
+            place = last_place
+        rows = tx.execute(
             self._leases_sql.claim,
             {
-                "services": sorted(wish.services),
-                "owner": wish.owner,
+                "services": sorted(wishes[0].services),
+                "takers": json.dumps(takers),
                 "token": token,
-                "limit": wish.limit,
+                "limit": place,
                 "now_us": tx.now_us(),
-                "lease_expires_at_us": tx.now_us() + seconds_to_us(wish.lease_seconds),
+                "lease_expires_at_us": tx.now_us() + seconds_to_us(wishes[0].lease_seconds),
             },
         )
+        return sorted(map(_claimed, rows), key=lambda row: (row.not_before_us, row.routing_id))
 
     async def extend(self, leases: Sequence[HeldLease], *, lease_seconds: float) -> set[UUID]:
         """Let the leases run for so long from now; return the routings that are still held."""
@@ -197,3 +208,23 @@ def _claimed(row: Row) -> ClaimedAssignment:
 
 def _leased(row: Row) -> LeasedAssignment:
     return LeasedAssignment(*(*_open(row), LeaseInfo(*row[_OPEN_COLUMNS:])))
+
+
+def alike(wishes: Sequence[Wish]) -> list[list[int]]:
+    """Return the numbers of those wishes that can be claimed for together, in order of turn.
+
+    Who wishes for exactly the same can, unless somebody in between wants some of it too.
+    """
+    groups: list[list[int]] = []
+    for number, wish in enumerate(wishes):
+        for group in reversed(groups):
+            other = wishes[group[0]]
+            if (other.services, other.lease_seconds) == (wish.services, wish.lease_seconds):
+                group.append(number)
+                break
+            if other.services & wish.services:
+                groups.append([number])
+                break
+        else:
+            groups.append([number])
+    return groups

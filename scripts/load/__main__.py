@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
 import signal
 import statistics
@@ -73,6 +74,7 @@ def main() -> int:
     with ExitStack() as stack:
         stores = stack.enter_context(Stores())
         address = _stored(stack, stores, options)
+        os.sync()  # The disk shall be busy with the load, and not with what was stored for it.
         config = stores.folder / "load.json"
         config.write_text(json.dumps({"flow_orchestrator": _settings()}))
         prepared = asyncio.run(_prepared(address, config, options))

@@ -15,11 +15,13 @@ from governance_flow.application.ports.assignments import (
     HeldLease,
     LeaseInfo,
     OpenAssignment,
+    Wish,
     WorkChange,
 )
 from governance_flow.application.times import to_us
 from governance_flow.infrastructure.database.base import AnyDatabase
 from governance_flow.infrastructure.database.hints import Channel
+from governance_flow.infrastructure.leases import alike
 from tests.support.assignment_rows import an_assignment
 from tests.support.clock import ManualClock
 
@@ -97,6 +99,57 @@ async def test_those_due_first_come_first_over_all_services(desk: Desk, clock: M
     assert [row.routing_id for row in claimed] == [rows[age].routing_id for age in (5, 4, 3, 2)]
     claimed = await desk.claim("service_0", "service_1", limit=4)
     assert [row.routing_id for row in claimed] == [rows[age].routing_id for age in (1, 0)]
+
+
+async def test_each_gets_what_they_asked_for_in_the_order_in_which_they_asked(
+    desk: Desk, clock: ManualClock
+) -> None:
+    duke = [an_assignment(clock, due_in_seconds=-age, service="duke") for age in (9, 8, 7, 6)]
+    prince = [an_assignment(clock, due_in_seconds=-age, service="prince") for age in (5, 4)]
+    await desk.open(*duke, *prince)
+
+    def wish(owner: str, limit: int, *services: str) -> Wish:
+        return Wish(frozenset(services), owner, limit, 30)
+
+    claimed = await desk.store.claim_each(
+        [
+            wish("a", 1, "duke"),
+            wish("b", 1, "prince"),
+            wish("c", 2, "duke"),
+            wish("d", 3, "duke", "prince"),
+            wish("e", 1, "duke"),
+            wish("f", 1, "prince"),
+        ]
+    )
+    ids = [row.routing_id for row in duke], [row.routing_id for row in prince]
+    assert [[row.routing_id for row in rows] for rows in claimed] == [
+        ids[0][:1],
+        ids[1][:1],
+        ids[0][1:3],
+        [ids[0][3], ids[1][1]],
+        [],
+        [],
+    ]
+    assert [[row.lease_owner for row in rows] for rows in claimed] == [
+        ["a"],
+        ["b"],
+        ["c"] * 2,
+        ["d"] * 2,
+        [],
+        [],
+    ]
+
+
+def test_whoever_wishes_for_the_same_is_claimed_for_together_unless_somebody_is_in_between() -> (
+    None
+):
+    def wish(*services: str, lease_seconds: float = 30) -> Wish:
+        return Wish(frozenset(services), "a", 1, lease_seconds)
+
+    assert alike([]) == []
+    assert alike([wish("a"), wish("b"), wish("a"), wish("b")]) == [[0, 2], [1, 3]]
+    assert alike([wish("a"), wish("a", "b"), wish("a")]) == [[0], [1], [2]]
+    assert alike([wish("a"), wish("a", lease_seconds=1)]) == [[0], [1]]
 
 
 async def test_no_services_claim_nothing(desk: Desk, clock: ManualClock) -> None:

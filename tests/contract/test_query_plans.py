@@ -69,6 +69,17 @@ def test_sqlite_searches_and_never_scans(filename: str) -> None:
     database.close_now()
 
 
+def test_sqlite_claims_without_looking_at_all_that_waits_or_is_held() -> None:
+    database = open_database("memory:")
+    sql = _load("assignments.sql", "sqlite").claim
+    params = {found: _value(found, "assignments.sql") for found in re.findall(r":(\w+)", sql)}
+    explain = operator.methodcaller("execute", f"EXPLAIN QUERY PLAN {sql}", params)
+    steps = [step for *_, step in database.read_now(explain)]
+    assert any(step.startswith("SEARCH c USING INDEX assignments_free") for step in steps)
+    assert any(step.startswith("SEARCH lapsed USING INDEX assignments_by_lease") for step in steps)
+    database.close_now()
+
+
 @pytest.mark.postgres
 def test_postgresql_has_an_index_for_everything(postgres_database: str) -> None:
     database = open_database(postgres_database)
@@ -101,6 +112,8 @@ def _value(name: str, filename: str) -> object:
         return [id_text]
     if name in ("services", "kinds", "topics"):
         return ["x"]
+    if name == "takers":
+        return json.dumps([{"owner": "x", "first_place": 1, "last_place": 1}])
     if name == "tokens":
         return [1]
     if name.endswith("_id") and name != "alert_id":

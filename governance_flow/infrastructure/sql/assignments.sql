@@ -15,7 +15,7 @@ UPDATE lease_tokens SET last_token = last_token + 1 RETURNING last_token;
 -- name: claim (postgres)
 -- Leases the assignments of these services that were due first: those that are free, for each
 -- service from the start of its index, and those whose lease has run out. What another claim has
--- locked is passed over.
+-- locked is passed over. Each taker gets those from its first place in that order to its last.
 WITH free AS (
     SELECT found.routing_id, found.not_before_us
       FROM unnest(:services::text[]) AS served (service)
@@ -35,27 +35,35 @@ WITH free AS (
      ORDER BY c.lease_expires_at_us
      LIMIT :limit
        FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT either.routing_id,
+           row_number() OVER (ORDER BY either.not_before_us, either.routing_id) AS place
+      FROM (SELECT * FROM free UNION ALL SELECT * FROM lapsed) AS either
+     ORDER BY place
+     LIMIT :limit
 )
 UPDATE assignments AS a
-   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
+   SET lease_owner = taken.owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
        lease_losses = a.lease_losses + (a.lease_owner IS NOT NULL)::integer
- WHERE a.routing_id IN (
-    SELECT due.routing_id
-      FROM (SELECT * FROM free UNION ALL SELECT * FROM lapsed) AS due
-     ORDER BY due.not_before_us, due.routing_id
-     LIMIT :limit)
+  FROM (
+    SELECT due.routing_id, taker.owner
+      FROM json_to_recordset(:takers::json)
+               AS taker (owner text, first_place bigint, last_place bigint)
+      JOIN due ON due.place BETWEEN taker.first_place AND taker.last_place) AS taken
+ WHERE a.routing_id = taken.routing_id
 RETURNING a.routing_id, a.motion_id, a.service, a.state, a.purpose, a.attempt, a.not_before_us,
           a.deadline_us, a.attempt_timeout_seconds, a.opened_at_us,
           a.lease_owner, a.lease_token, a.lease_expires_at_us, a.lease_losses;
 
 -- name: claim (sqlite)
 -- Leases the assignments of these services that were due first: those that are free, for each
--- service from the start of its index, and those whose lease has run out.
-UPDATE assignments
-   SET lease_owner = :owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
-       lease_losses = lease_losses + (lease_owner IS NOT NULL)
- WHERE routing_id IN (
-    SELECT due.routing_id FROM (
+-- service from the start of its index, and those whose lease has run out. Each taker gets those
+-- from its first place in that order to its last. (Both conditions at the end, and the
+-- index by name: else SQLite goes through everything that there is.)
+WITH due AS MATERIALIZED (
+    SELECT either.routing_id,
+           row_number() OVER (ORDER BY either.not_before_us, either.routing_id) AS place
+      FROM (
         SELECT free.routing_id, free.not_before_us
           FROM json_each(:services) AS served
          CROSS JOIN assignments AS free
@@ -68,13 +76,25 @@ UPDATE assignments
              LIMIT :limit)
         UNION ALL
         SELECT lapsed.routing_id, lapsed.not_before_us
-          FROM assignments AS lapsed
+          FROM assignments AS lapsed INDEXED BY assignments_by_lease
          WHERE lapsed.lease_expires_at_us IS NOT NULL AND lapsed.lease_expires_at_us <= :now_us
            AND lapsed.not_before_us <= :now_us
            AND lapsed.service IN (SELECT value FROM json_each(:services))
-        ) AS due
-     ORDER BY due.not_before_us, due.routing_id
-     LIMIT :limit)
+        ) AS either
+     ORDER BY place
+     LIMIT :limit
+)
+UPDATE assignments
+   SET lease_owner = taken.owner, lease_token = :token, lease_expires_at_us = :lease_expires_at_us,
+       lease_losses = lease_losses + (lease_owner IS NOT NULL)
+  FROM (
+    SELECT due.routing_id, json_extract(taker.value, '$.owner') AS owner
+      FROM json_each(:takers) AS taker
+     CROSS JOIN due
+     WHERE due.place BETWEEN json_extract(taker.value, '$.first_place')
+                         AND json_extract(taker.value, '$.last_place')) AS taken
+ WHERE assignments.routing_id IN (SELECT due.routing_id FROM due)
+   AND assignments.routing_id = taken.routing_id
 RETURNING routing_id, motion_id, service, state, purpose, attempt, not_before_us,
           deadline_us, attempt_timeout_seconds, opened_at_us,
           lease_owner, lease_token, lease_expires_at_us, lease_losses;
