@@ -6,7 +6,7 @@ order of things to do. They are written in the transaction that appends the even
 
 Every time is in microseconds UTC by the *store's* clock, so that machines need not agree on the
 time. A lease is held as long as nobody else took it over, and carries a fencing token: tokens grow,
-and none is ever given out twice, not even for a routing that was closed and opened again.
+and no two claims ever get the same, not even for a routing that was closed and opened again.
 """
 
 from __future__ import annotations
