@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from governance_flow.application.ports.event_store import Append, CommittedEvent
 from governance_flow.domain.errors import StoreBusy, StoreError
+from governance_flow.infrastructure.outcomes import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,7 @@ class PendingAppend:
 
     def resolve(self, outcome: tuple[CommittedEvent, ...] | BaseException) -> None:
         """Hand over the outcome, unless whoever waited was cancelled."""
-        if self.outcome.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.outcome.set_exception(outcome)
-        else:
-            self.outcome.set_result(outcome)
+        settle(self.outcome, outcome)
 
 
 class AppendQueue:

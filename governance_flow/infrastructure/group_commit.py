@@ -15,6 +15,7 @@ from governance_flow.infrastructure.append_rules import Outcome, check_append
 from governance_flow.infrastructure.database.base import AnyDatabase
 from governance_flow.infrastructure.database.hints import Channel
 from governance_flow.infrastructure.event_table import END, EventTable
+from governance_flow.infrastructure.outcomes import own_copy
 from governance_flow.infrastructure.recorder import SqlRecorder
 from governance_flow.infrastructure.tail import Tail
 
@@ -188,10 +189,7 @@ class GroupCommitEventStore:
     @staticmethod
     def _fail(group: Sequence[PendingAppend], error: StoreError) -> None:
         for pending in group:
-            # One each: raising an exception writes a traceback into it.
-            own = type(error)(error.message, **error.details)
-            own.__cause__ = error
-            pending.resolve(own)
+            pending.resolve(own_copy(error))
 
     def _report(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         if self._on_group is None:

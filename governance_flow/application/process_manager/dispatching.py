@@ -14,7 +14,7 @@ from governance_flow.application.ports.assignments import HeldLease, Keep
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.process_manager.background import Background
 from governance_flow.application.process_manager.performing import failure, perform
-from governance_flow.application.services.assignments import assignment_of
+from governance_flow.application.services.assignments import open_assignment
 from governance_flow.domain.errors import CorruptStream, GovernanceFlowError, UnknownMotion
 from governance_flow.domain.escalation import SYSTEM_ERROR, TIMEOUT_ERROR
 
@@ -221,23 +221,18 @@ class Dispatcher:
 
     async def _assignment(self, row: OpenAssignment, token: int) -> BranchAssignment | None:
         """Return what the row stands for; if its routing is not open any more, drop the row."""
-        for fresh in (False, True):
-            try:
-                motion = (await self._motions.load(row.motion_id, fresh=fresh)).motion
-            except (CorruptStream, UnknownMotion) as error:
-                log.error(  # noqa: TRY400 - the message says all there is
-                    "assignment dropped: its motion cannot be read",
-                    motion_id=str(row.motion_id),
-                    error=str(error),
-                )
-                break
-            routed = motion.routing
-            if routed is not None and routed.routing_id == row.routing_id:
-                await self._pipelines.learn(routed.configuration)
-                rules = self._pipelines.rules(routed.configuration)
-                return assignment_of(motion, routed, rules, token)
-        await self._assignments.close(row.routing_id)
-        return None
+        try:
+            assignment = await open_assignment(self._motions, self._pipelines, row, token)
+        except (CorruptStream, UnknownMotion) as error:
+            log.error(  # noqa: TRY400 - the message says all there is
+                "assignment dropped: its motion cannot be read",
+                motion_id=str(row.motion_id),
+                error=str(error),
+            )
+            assignment = None
+        if assignment is None:
+            await self._assignments.close(row.routing_id)
+        return assignment
 
     async def _time_out_delegations(self) -> None:
         """Report services that took an assignment to complete it later, and did not."""

@@ -11,6 +11,9 @@ from governance_flow.domain.frozen import unchecked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from governance_flow.application.ports.assignments import OpenAssignment
+    from governance_flow.application.services.motions import Motions
+    from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.domain.configuration import FlowConfiguration
     from governance_flow.domain.events import MotionRouted
     from governance_flow.domain.motion import Motion
@@ -49,6 +52,24 @@ def assignment_of(
             "earlier_answers": motion.answered(routed.purpose),
         },
     )
+
+
+async def open_assignment(
+    motions: Motions, pipelines: Pipelines, row: OpenAssignment, lease_token: int
+) -> BranchAssignment | None:
+    """Return what a row stands for; None if its routing is not open any more.
+
+    A remembered motion that has this routing open is new enough: the row was there. Raises as
+    ``Motions.load``.
+    """
+    for fresh in (False, True):
+        motion = (await motions.load(row.motion_id, fresh=fresh)).motion
+        routed = motion.routing
+        if routed is not None and routed.routing_id == row.routing_id:
+            await pipelines.learn(routed.configuration)
+            rules = pipelines.rules(routed.configuration)
+            return assignment_of(motion, routed, rules, lease_token)
+    return None
 
 
 def policy_for(branch: GovernanceBranch, rules: FlowConfiguration) -> Mapping[str, Any]:

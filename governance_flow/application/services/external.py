@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from governance_flow.application.ports.assignments import HeldLease, Wish
-from governance_flow.application.services.assignments import assignment_of
+from governance_flow.application.services.assignments import open_assignment
 from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.domain.errors import CompletionRefused, CorruptStream, InvalidInput, StoreError
@@ -96,7 +96,9 @@ class ExternalAssignments:
         fetched = []
         for row in claimed:
             try:
-                assignment = await self._assignment(row)
+                assignment = await open_assignment(
+                    self._motions, self._pipelines, row, row.lease_token
+                )
             except CorruptStream as error:
                 # The others have been claimed as well, and must not be lost on whoever asked.
                 log.error(  # noqa: TRY400 - the message says all there is
@@ -108,20 +110,6 @@ class ExternalAssignments:
             if assignment is not None:
                 fetched.append(assignment)
         return fetched
-
-    async def _assignment(self, row: ClaimedAssignment) -> BranchAssignment | None:
-        """Return what the row stands for; None if its routing is not open any more.
-
-        A remembered motion that has this routing open is new enough: the row was there.
-        """
-        for fresh in (False, True):
-            motion = (await self._motions.load(row.motion_id, fresh=fresh)).motion
-            routed = motion.routing
-            if routed is not None and routed.routing_id == row.routing_id:
-                await self._pipelines.learn(routed.configuration)
-                rules = self._pipelines.rules(routed.configuration)
-                return assignment_of(motion, routed, rules, row.lease_token)
-        return None
 
     async def extend(self, routing_id: UUID, lease_token: int, lease_seconds: float) -> None:
         """Let a lease run for so long from now; raises CompletionRefused if it is lost."""

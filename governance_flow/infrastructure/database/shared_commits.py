@@ -13,6 +13,7 @@ import structlog
 from governance_flow.domain.errors import StoreError
 from governance_flow.infrastructure.database.base import StoreTransaction
 from governance_flow.infrastructure.database.errors import CommitOutcomeUnknown
+from governance_flow.infrastructure.outcomes import own_copy, settle
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +32,6 @@ class _Waiting:
         self.work = work
         self.loop = asyncio.get_running_loop()
         self.outcome: asyncio.Future[Any] = self.loop.create_future()
-
-    def settle(self, answer: Any) -> None:
-        if self.outcome.done():
-            return
-        if isinstance(answer, BaseException):
-            self.outcome.set_exception(answer)
-        else:
-            self.outcome.set_result(answer)
 
 
 class SharedCommits:
@@ -90,7 +83,7 @@ class SharedCommits:
         answers = self._done([waiting.work for waiting in together])
         # Whoever waited on a loop that was closed meanwhile does not wait any more.
         with suppress(RuntimeError):
-            together[0].loop.call_soon_threadsafe(_settle, together, answers)
+            together[0].loop.call_soon_threadsafe(_tell, together, answers)
 
     def _done(self, works: Sequence[Work[Any]]) -> list[Any]:
         """Return what each came to: its result, or an exception."""
@@ -98,7 +91,7 @@ class SharedCommits:
             try:
                 return list(self._write_now(lambda tx: [work(tx) for work in works]))
             except CommitOutcomeUnknown as error:
-                return [_copy(error) for _ in works]
+                return [own_copy(error) for _ in works]
             except Exception as error:  # noqa: BLE001 - raised again below, to whom it concerns
                 log.debug("nothing was committed together; each goes by itself", error=repr(error))
         return [self._alone(work) for work in works]
@@ -110,13 +103,6 @@ class SharedCommits:
             return error
 
 
-def _settle(together: Sequence[_Waiting], answers: Sequence[Any]) -> None:
+def _tell(together: Sequence[_Waiting], answers: Sequence[Any]) -> None:
     for waiting, answer in zip(together, answers, strict=True):
-        waiting.settle(answer)
-
-
-def _copy(error: StoreError) -> StoreError:
-    """Return an exception of one's own: raising it writes a traceback into it."""
-    own = type(error)(error.message, **error.details)
-    own.__cause__ = error
-    return own
+        settle(waiting.outcome, answer)
