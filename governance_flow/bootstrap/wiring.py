@@ -23,12 +23,14 @@ from governance_flow.application.services.breaker import Breaker
 from governance_flow.application.services.bulk import Bulk
 from governance_flow.application.services.checkpointing import Checkpointing
 from governance_flow.application.services.completions import Completions
+from governance_flow.application.services.doorway import Doorway
 from governance_flow.application.services.external import ExternalAssignments
 from governance_flow.application.services.fetching import FetchDesk
 from governance_flow.application.services.flow_orchestrator_service import (
     FlowOrchestratorService,
 )
 from governance_flow.application.services.health import Health
+from governance_flow.application.services.introducing import Introducing
 from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_commands import MotionCommands
 from governance_flow.application.services.motion_details import MotionReader
@@ -134,6 +136,10 @@ class Wiring:
         )
 
     @cached_property
+    def doorway(self) -> Doorway:
+        return Doorway(self.commands)
+
+    @cached_property
     def breaker(self) -> Breaker:
         return Breaker(self.store, self.mapper, self.pipelines, self.clock)
 
@@ -148,16 +154,20 @@ class Wiring:
     @cached_property
     def orchestrator(self) -> FlowOrchestratorService:
         return FlowOrchestratorService(
-            store=self.store,
-            motions=self.motions,
+            introducing=Introducing(
+                store=self.store,
+                motions=self.motions,
+                pipelines=self.pipelines,
+                doorway=self.doorway,
+                clock=self.clock,
+                new_id=self.new_id,
+            ),
             commands=self.commands,
             completions=self.completions,
             processing=self.processing,
             pipelines=self.pipelines,
             status=self.status,
             breaker=self.breaker,
-            clock=self.clock,
-            new_id=self.new_id,
         )
 
     @cached_property
@@ -249,6 +259,7 @@ class Wiring:
                 motions=self.motions,
                 processing=self.processing,
                 dispatcher=dispatcher,
+                doorway=self.doorway,
                 pipelines=self.pipelines,
                 read_model=self.read_model,
                 database=self.database,

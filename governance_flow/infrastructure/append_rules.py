@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import assert_never
 from uuid import UUID
 
+from governance_flow.application.ports.assignments import AgendaKind
 from governance_flow.application.ports.event_store import (
     Append,
     CommittedEvent,
@@ -65,10 +66,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What appends take for granted about their streams and the leases they are fenced with."""
+    """What appends take for granted about their streams and the leases they are fenced with.
+
+    ``docket_empty`` says whether one of them needs that nobody waits for a place.
+    """
 
     versions: dict[UUID, int]
     tokens: dict[UUID, int]
+    docket_empty: bool = False
 
     @property
     def leases(self) -> dict[UUID, LeaseState]:
@@ -90,7 +95,7 @@ def granted(appends: Sequence[Append]) -> Granted | None:
         if append.fence.lease_token is None:
             return None
         tokens.setdefault(append.fence.routing_id, append.fence.lease_token)
-    return Granted(versions, tokens)
+    return Granted(versions, tokens, any(append.in_turn for append in appends))
 
 
 def check_append(append: Append) -> None:
@@ -119,6 +124,10 @@ def check_append(append: Append) -> None:
         raise InvalidInput(
             "an append that takes a place must say how many there are", stream_id=append.stream_id
         )
+    if append.in_turn and append.admitted_delta <= 0:
+        raise InvalidInput(
+            "only an append that takes a place has a turn to wait for", stream_id=append.stream_id
+        )
 
 
 def decide(
@@ -128,18 +137,22 @@ def decide(
     versions: Mapping[UUID, int],
     now_us: int,
     leases: Mapping[UUID, LeaseState] = MappingProxyType({}),
+    docket_empty: bool = True,
 ) -> Decision:
     """Return what the appends come to.
 
     ``head`` is the head row under its lock, ``versions`` the version of each stream that is not
-    empty, ``now_us`` the store's clock, ``leases`` those of the routings that are fenced.
+    empty, ``now_us`` the store's clock, ``leases`` those of the routings that are fenced, and
+    ``docket_empty`` whether nobody waits for a place.
     """
     head = stamped(head, now_us)
     versions = dict(versions)
     outcomes: list[Outcome] = []
     for append in appends:
-        failure = _failure(append, head, versions.get(append.stream_id, 0)) or _fenced_off(
-            append, leases
+        failure = (
+            _failure(append, head, versions.get(append.stream_id, 0))
+            or (None if docket_empty else _out_of_turn(append))
+            or _fenced_off(append, leases)
         )
         if failure is not None:
             outcomes.append(failure)
@@ -147,6 +160,7 @@ def decide(
         outcomes.append(placed(append.events, head, append.made))
         versions[append.stream_id] = append.expected_version + len(append.events)
         head = _advanced(head, append)
+        docket_empty = docket_empty and not _waits_for_place(append, now_us)
     return Decision(tuple(outcomes), head)
 
 
@@ -207,6 +221,21 @@ def _failure(append: Append, head: Head, version: int) -> StoreError | None:
             admitted=head.admitted,
         )
     return None
+
+
+def _out_of_turn(append: Append) -> CapacityReached | None:
+    if not append.in_turn:
+        return None
+    return CapacityReached(
+        f"others wait in the docket; stream {append.stream_id} comes after them",
+        stream_id=append.stream_id,
+        capacity=append.capacity,
+    )
+
+
+def _waits_for_place(append: Append, now_us: int) -> bool:
+    item = append.work.item if append.work else None
+    return item is not None and item.kind is AgendaKind.ADMIT and item.due_us <= now_us
 
 
 def _fenced_off(append: Append, leases: Mapping[UUID, LeaseState]) -> LeaseLost | None:

@@ -96,6 +96,7 @@ def _params(
         "granted_versions": list(granted.versions.values()),
         "granted_routing_ids": [str(routing_id) for routing_id in granted.tokens],
         "granted_tokens": list(granted.tokens.values()),
+        "granted_docket_empty": granted.docket_empty,
         "changes": json.dumps(moves),
         **head_params(decision.head),
         **event_arrays(decision.events),

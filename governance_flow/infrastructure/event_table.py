@@ -37,7 +37,8 @@ class HeadRow:
 class Locked:
     """What appends are decided on, true until the transaction ends.
 
-    ``versions`` has the streams that are not empty, ``leases`` the routings that are assigned.
+    ``versions`` has the streams that are not empty, ``leases`` the routings that are assigned,
+    ``docket_empty`` is told if it was asked for.
     ``writer`` names this transaction, should it write the head.
     """
 
@@ -46,6 +47,7 @@ class Locked:
     versions: dict[UUID, int]
     leases: dict[UUID, LeaseState]
     now_us: int
+    docket_empty: bool = True
 
     @property
     def head(self) -> Head:
@@ -69,6 +71,8 @@ class EventTable:
         tx: StoreTransaction,
         streams: Iterable[UUID] = (),
         routings: Iterable[UUID] = (),
+        *,
+        docket: bool = False,
     ) -> Locked:
         """Lock the head row until the transaction ends, and read what the appends depend on.
 
@@ -86,6 +90,7 @@ class EventTable:
             statements.append((self._sql.fenced_leases, {"routing_ids": routing_ids}))
         [head], versions, *leases = tx.execute_batch(statements)
         now_us = tx.now_us()
+        waiting = tx.execute(self._sql.first_in_docket, {"now_us": now_us}) if docket else []
         values, (written_by, writer) = head[:_HEAD_COLUMNS], head[_HEAD_COLUMNS:] or ("", "")
         return Locked(
             row=HeadRow(head_of(values), written_by),
@@ -93,6 +98,7 @@ class EventTable:
             versions={by_text[text]: version for text, version in versions if version is not None},
             leases={UUID(row[0]): _lease(row, now_us) for rows in leases for row in rows},
             now_us=now_us,
+            docket_empty=not waiting,
         )
 
     def insert(self, tx: StoreTransaction, events: Sequence[CommittedEvent], head: Head) -> None:

@@ -76,15 +76,17 @@ class SqlRecorder(ApplicationRecorder):
             check_append(append)
         streams = {append.stream_id for append in appends}
         fenced = {append.fence.routing_id for append in appends if append.fence}
+        docket = any(append.in_turn for append in appends)
 
         def plan(tx: StoreTransaction) -> tuple[Locked, Decision]:
-            locked = self._table.lock(tx, streams, fenced)
+            locked = self._table.lock(tx, streams, fenced, docket=docket)
             return locked, decide(
                 appends,
                 head=locked.head,
                 versions=locked.versions,
                 leases=locked.leases,
                 now_us=locked.now_us,
+                docket_empty=locked.docket_empty,
             )
 
         return list(self._commit(plan, appends).outcomes)

@@ -84,10 +84,11 @@ class Append:
 
     ``expected_version`` is the stream's version the decision was made on (0: a new stream);
     ``events`` continue it without a gap. ``halt_epoch`` (if given) must still be the head's.
-    A positive ``admitted_delta`` needs ``capacity``, the number of places there are. ``fence``
-    (if given) must still be allowed to complete its routing. ``work`` is what changes in the
-    operational rows with it; ``made``, one for each event or none, is what the events were made
-    from, for whoever follows in this process.
+    A positive ``admitted_delta`` needs ``capacity``, the number of places there are; ``in_turn``
+    says that besides nobody may wait in the docket for one. ``fence`` (if given) must still be
+    allowed to complete its routing. ``work`` is what changes in the operational rows with it;
+    ``made``, one for each event or none, is what the events were made from, for whoever follows in
+    this process.
     """
 
     stream_id: UUID
@@ -96,6 +97,7 @@ class Append:
     halt_epoch: int | None = None
     admitted_delta: int = 0
     capacity: int | None = None
+    in_turn: bool = False
     halt_switch: HaltSwitch | None = None
     fence: Fence | None = None
     work: WorkChange | None = None

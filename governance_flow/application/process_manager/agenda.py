@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from governance_flow.application.ports.read_model import ReadModel
     from governance_flow.application.process_manager.background import Failures
     from governance_flow.application.process_manager.dispatching import Dispatcher
+    from governance_flow.application.services.doorway import Doorway
     from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.application.services.processing import Processing
@@ -57,6 +58,7 @@ class AgendaKeeper:
         motions: Motions,
         processing: Processing,
         dispatcher: Dispatcher,
+        doorway: Doorway,
         pipelines: Pipelines,
         read_model: ReadModel,
         database: Database,
@@ -68,6 +70,7 @@ class AgendaKeeper:
         self._motions = motions
         self._processing = processing
         self._dispatcher = dispatcher
+        self._doorway = doorway
         self._pipelines = pipelines
         self._read_model = read_model
         self._database = database
@@ -85,6 +88,10 @@ class AgendaKeeper:
             )
             moved = await self._process([item.motion_id for item in recorded])
         free = self._free(due.head)
+        if free > 0 and not due.docket:
+            self._doorway.open(self._dispatcher)
+        else:
+            self._doorway.close()
         if free <= 0:
             await self._watch_docket(due.head)
         elif due.docket:
@@ -136,8 +143,8 @@ class AgendaKeeper:
                 if not done.events:
                     # Perhaps it was decided on a remembered motion that has moved on since.
                     done = await self._processing.process(motion_id, fresh=True, keep=keep)
-            if done.kept is not None:
-                self._dispatcher.take(done.kept)
+            if done.kept is not None and keep is not None:
+                self._dispatcher.take(done.kept, keep)
         except CapacityReached:
             await self._assignments.release_agenda(motion_id)
             return False

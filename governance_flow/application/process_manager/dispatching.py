@@ -133,7 +133,7 @@ class Dispatcher:
             self._promised -= keep is not None
 
     async def prepare(self) -> None:
-        """Reserve the token under which assignments are kept; once is enough."""
+        """Reserve the token under which assignments are kept; once is enough until ``drain``."""
         if self._keep is None:
             self._keep = Keep(
                 services=frozenset(self.services),
@@ -142,11 +142,16 @@ class Dispatcher:
                 lease_seconds=self._policy.lease_seconds,
             )
 
-    def take(self, kept: OpenAssignment) -> None:
-        """Start on an assignment that was leased to us by the append that made it."""
-        if self._keep is None:  # pragma: no cover - nothing is kept without terms
-            raise AssertionError(kept.routing_id)
-        self._start(kept, self._keep.token, losses=0)
+    def take(self, kept: OpenAssignment, keep: Keep) -> None:
+        """Start on an assignment that was leased to us, under ``keep``, by what made it."""
+        if self._keep is None or self._draining:
+            lease = HeldLease(kept.routing_id, keep.token)
+            self._tasks.start(self._give_back(lease), f"give back {lease.routing_id}")
+            return
+        self._start(kept, keep.token, losses=0)
+
+    async def _give_back(self, lease: HeldLease) -> None:
+        await self._assignments.release(lease)
 
     def _start(self, assignment: OpenAssignment, token: int, losses: int) -> None:
         lease = HeldLease(assignment.routing_id, token)
@@ -262,8 +267,12 @@ class Dispatcher:
                 held.task.cancel()
 
     def begin_nothing(self) -> None:
-        """Go on with nothing that follows, and claim nothing, until ``drain`` is done."""
+        """Go on with nothing that follows, and claim nothing, until told otherwise."""
         self._draining = True
+
+    def begin_again(self) -> None:
+        """Claim and go on as ever, from the next round on."""
+        self._draining, self._keep = False, None
 
     async def drain(self, seconds: float) -> None:
         """Let the work in hand finish for so long; cancel the rest and give it back."""
@@ -279,4 +288,4 @@ class Dispatcher:
                 "not given back: others must wait until the leases run out", error=str(error)
             )
         finally:
-            self._draining = False
+            self.begin_again()

@@ -244,7 +244,9 @@ class Worker:
         finally:
             if not self._running:
                 beating, self._beating = self._beating, None
+                # Told to stop once more meanwhile, it has; that was not about the next to run.
                 self._stopping = False
+                self._dispatcher.begin_again()
                 if beating is not None:
                     beating.cancel()
                     await asyncio.gather(beating, return_exceptions=True)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from governance_flow.application.correlation import correlation
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.completions import Completions, reporter
 from governance_flow.application.services.introductions import (
-    MAX_NAME_CHARACTERS,
     MAX_NOTE_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     ballots_field,
-    id_field,
-    metadata_field,
+    named,
     note_field,
     require_size,
     text_field,
@@ -24,29 +21,20 @@ from governance_flow.domain.decisions.people import amend, resolve, withdraw
 from governance_flow.domain.decisions.proceed import proceed
 from governance_flow.domain.errors import (
     CapacityReached,
-    ConcurrencyConflict,
     InvalidInput,
-    MotionAlreadyExists,
     NotInState,
     NotRoutable,
     Refused,
     VersionMoved,
 )
 from governance_flow.domain.escalation import Resolution
-from governance_flow.domain.events import (
-    PIPELINE_ID,
-    Actor,
-    Authentication,
-    MotionIntroduced,
-)
+from governance_flow.domain.events import Actor
 from governance_flow.domain.states import GovernanceState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
-    from governance_flow.application.ports.clock import Clock, IdSource
-    from governance_flow.application.ports.event_store import EventStore
     from governance_flow.application.ports.flow_orchestrator import (
         BranchAssignment,
         BranchResult,
@@ -56,8 +44,8 @@ if TYPE_CHECKING:
         PipelineStatus,
     )
     from governance_flow.application.services.breaker import Breaker
+    from governance_flow.application.services.introducing import Introducing
     from governance_flow.application.services.motion_commands import Decide, MotionCommands
-    from governance_flow.application.services.motions import Motions
     from governance_flow.application.services.pipelines import Pipelines
     from governance_flow.application.services.processing import Processing
     from governance_flow.application.services.status import StatusQueries
@@ -73,27 +61,21 @@ class FlowOrchestratorService:
     def __init__(
         self,
         *,
-        store: EventStore,
-        motions: Motions,
+        introducing: Introducing,
         commands: MotionCommands,
         completions: Completions,
         processing: Processing,
         pipelines: Pipelines,
         status: StatusQueries,
         breaker: Breaker,
-        clock: Clock,
-        new_id: IdSource,
     ) -> None:
-        self._store = store
-        self._motions = motions
+        self._introducing = introducing
         self._commands = commands
         self._completions = completions
         self._processing = processing
         self._pipelines = pipelines
         self._status = status
         self._breaker = breaker
-        self._clock = clock
-        self._new_id = new_id
 
     # -- People put motions before the assembly, change them and withdraw them ----------------
 
@@ -133,50 +115,15 @@ class FlowOrchestratorService:
         metadata: Mapping[str, Any],
     ) -> tuple[UUID, bool]:
         """Do as ``introduce_motion``; say besides whether it is new, or was there just the same."""
-        motion_id = None if motion_id is None else id_field("motion_id", motion_id)
-        if motion_id == PIPELINE_ID:
-            msg = f"motion_id {motion_id} is the pipeline's own: leave it out, or give another"
-            raise InvalidInput(msg, field="motion_id")
-        if reference is not None:
-            reference = text_field("reference", reference, max_characters=MAX_TITLE_CHARACTERS)
-        person = named("introduced_by", introduced_by)
-        event_id = self._new_id()
-        introduced = MotionIntroduced(
-            event_id=event_id,
-            correlation_id=correlation.get() or event_id,
-            actor=person,
-            timestamp=self._clock.now(),
-            title=text_field("title", title, max_characters=MAX_TITLE_CHARACTERS),
-            text=text_field("text", text),
-            introduced_by=person.id,
+        return await self._introducing.introduce(
+            motion_id,
+            title=title,
+            text=text,
+            introduced_by=introduced_by,
             reference=reference,
-            ballots=ballots_field(ballots),
-            metadata=metadata_field("metadata", metadata),
+            ballots=ballots,
+            metadata=metadata,
         )
-        limit = self._pipelines.configuration.limits.max_motion_bytes
-        require_size("motion", introduced.model_dump(mode="json"), limit)
-        draft = self._motions.start(motion_id or self._new_id(), introduced)
-        motion = draft.loaded.motion
-        work = self._pipelines.operations.after(motion, self._pipelines.known)
-        try:
-            await self._motions.append(draft, work, halt_epoch=None)
-        except ConcurrencyConflict:
-            await self._require_same(motion)
-            return motion.id, False
-        return motion.id, True
-
-    async def _require_same(self, motion: Motion) -> None:
-        """Raise MotionAlreadyExists unless the motion there was introduced just like this one."""
-        stored = await self._store.read_stream(motion.id, up_to_version=1)
-        there = self._motions.fold(None, stored)
-        if there is not None and _content(there.motion) == _content(motion):
-            return
-        title = there.motion.title if there else "not a motion"
-        msg = (
-            f"there is another motion with the id {motion.id} already ({title!r}); "
-            "leave motion_id out, or give a new one"
-        )
-        raise MotionAlreadyExists(msg, motion_id=motion.id)
 
     async def amend_motion(
         self,
@@ -355,18 +302,6 @@ class FlowOrchestratorService:
         )
 
 
-def named(field: str, name: str | Actor) -> Actor:
-    """Return who acts; a bare name is one that somebody gave without proof.
-
-    Raises InvalidInput.
-    """
-    if isinstance(name, Actor):
-        text_field(field, name.id, max_characters=MAX_NAME_CHARACTERS)
-        return name
-    name = text_field(field, name, max_characters=MAX_NAME_CHARACTERS)
-    return Actor(id=name, authenticated_by=Authentication.ASSERTED)
-
-
 def _reason(reason: str) -> str:
     return text_field("reason", reason, max_characters=MAX_NOTE_CHARACTERS)
 
@@ -376,17 +311,6 @@ def _require_running(ctx: Context) -> None:
     if halt is not None:
         msg = f"the pipeline is halted ({halt.reason}); a named person must resume it first"
         raise NotRoutable(msg)
-
-
-def _content(motion: Motion) -> tuple[object, ...]:
-    return (
-        motion.title,
-        motion.text,
-        motion.introduced_by,
-        motion.reference,
-        motion.ballots,
-        motion.metadata,
-    )
 
 
 def _member(kind: type[Member], field: str, value: str) -> Member:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from governance_flow.domain.errors import InvalidInput
-from governance_flow.domain.events import Ballot
+from governance_flow.domain.events import Actor, Authentication, Ballot
 
 _STRICT = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
@@ -41,6 +41,18 @@ def id_field(name: str, value: object) -> UUID:
         msg = f"{name} must be a UUID, not {value!r:.60}"
         raise InvalidInput(msg, field=name)
     return value
+
+
+def named(field: str, name: str | Actor) -> Actor:
+    """Return who acts; a bare name is one that somebody gave without proof.
+
+    Raises InvalidInput.
+    """
+    if isinstance(name, Actor):
+        text_field(field, name.id, max_characters=MAX_NAME_CHARACTERS)
+        return name
+    name = text_field(field, name, max_characters=MAX_NAME_CHARACTERS)
+    return Actor(id=name, authenticated_by=Authentication.ASSERTED)
 
 
 def number_field(name: str, value: object, *, at_least: int, at_most: int) -> int:

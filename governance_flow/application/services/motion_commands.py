@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from governance_flow.domain.decisions.context import Context
 from governance_flow.domain.decisions.escalations import witness_failure
 from governance_flow.domain.decisions.proceed import proceed
-from governance_flow.domain.errors import ConcurrencyConflict, HaltEpochMoved
+from governance_flow.domain.errors import CapacityReached, ConcurrencyConflict, HaltEpochMoved
 from governance_flow.domain.events import (
     SYSTEM,
     MotionEvent,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from governance_flow.domain.events import Actor
 
 FollowUp = Callable[[Motion, Context], Sequence[Proposal]]
+
+WITNESSED_WITHIN_SECONDS = 0.25
+"""How soon the Knight must answer for a motion to be admitted with its introduction."""
 
 RULED = frozenset({MotionRouted, ViolationWitnessed})
 """Events that only the configuration in force explains: it must have been recorded before them."""
@@ -118,29 +122,71 @@ class MotionCommands:
             if decision is None:
                 return Done(loaded, (), pipeline.halted)
             draft = await self._draft(loaded, decision, ctx)
-            events = draft.events
-            if not events:
+            if not draft.made:
                 return Done(loaded, (), pipeline.halted)
-            if not RULED.isdisjoint(map(type, events)):
-                await self._pipelines.adopt()
-            work = self._pipelines.operations.after(draft.loaded.motion, pipeline, events, keep)
             try:
-                done = await self._motions.append(
-                    draft,
-                    work,
-                    halt_epoch=pipeline.halt_epoch,
-                    capacity=ctx.rules.max_concurrent_motions,
-                    fence=decision.fence,
-                )
+                return await self._commit(draft, ctx, keep, fence=decision.fence)
             except ConcurrencyConflict:
                 continue
             except HaltEpochMoved:
                 await self._pipelines.refresh()
                 continue
-            kept = work.assignment if work.keep else None
-            return Done(done, events, pipeline.halted, kept)
         msg = f"motion {motion_id} moved {self._max_conflicts} times in a row; try again"
         raise ConcurrencyConflict(msg, motion_id=motion_id)
+
+    async def admit_at_once(self, introduced: Draft, keep: Keep) -> Done | None:
+        """Commit a motion's introduction, its admission, and what follows, in one append.
+
+        ``keep`` leases that to whoever asks. None if nothing was committed: others wait for a
+        place, there is none, the pipeline is halted, or the Knight has not witnessed at once.
+        Raises ConcurrencyConflict if there is a motion of that id already, or a StoreError.
+        """
+        await self._pipelines.current()
+        motion = introduced.loaded.motion
+        ctx = self._context(motion, SYSTEM)
+        if ctx.pipeline.halted:
+            return None
+        ctx = changed(ctx, causation_id=introduced.made[0].event.event_id)
+        try:
+            # Whoever introduces must not have to wait for a Knight who does not answer.
+            async with asyncio.timeout(WITNESSED_WITHIN_SECONDS):
+                draft = await self._follow(introduced, proceed(motion, ctx), ctx)
+        except TimeoutError:
+            return None
+        if draft.admitted_delta <= 0:
+            return None
+        try:
+            return await self._commit(draft, ctx, keep, in_turn=True)
+        except CapacityReached:
+            return None
+        except HaltEpochMoved:
+            await self._pipelines.refresh()
+            return None
+
+    async def _commit(
+        self,
+        draft: Draft,
+        ctx: Context,
+        keep: Keep | None,
+        *,
+        fence: Fence | None = None,
+        in_turn: bool = False,
+    ) -> Done:
+        """Append a draft with the operational rows that follow from it."""
+        events = draft.events
+        if not RULED.isdisjoint(map(type, events)):
+            await self._pipelines.adopt()
+        work = self._pipelines.operations.after(draft.loaded.motion, ctx.pipeline, events, keep)
+        loaded = await self._motions.append(
+            draft,
+            work,
+            halt_epoch=ctx.pipeline.halt_epoch,
+            capacity=ctx.rules.max_concurrent_motions,
+            in_turn=in_turn,
+            fence=fence,
+        )
+        kept = work.assignment if work.keep else None
+        return Done(loaded, events, ctx.pipeline.halted, kept)
 
     def _context(self, motion: Motion, actor: Actor) -> Context:
         routed = motion.last_routing
@@ -160,8 +206,9 @@ class MotionCommands:
             return draft
         if decision.record:
             ctx = changed(ctx, causation_id=decision.record[0].event_id)
-        proposals = decision.follow_up(draft.loaded.motion, ctx)
+        return await self._follow(draft, decision.follow_up(draft.loaded.motion, ctx), ctx)
 
+    async def _follow(self, draft: Draft, proposals: Sequence[Proposal], ctx: Context) -> Draft:
         def on_witness_failure(motion: Motion, message: str) -> OrchestratorError:
             return witness_failure(motion, ctx, message)
 

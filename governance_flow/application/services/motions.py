@@ -197,6 +197,7 @@ class Motions:
         *,
         halt_epoch: int | None,
         capacity: int | None = None,
+        in_turn: bool = False,
         fence: Fence | None = None,
     ) -> Loaded:
         """Commit a draft and what changes with it in the operational rows.
@@ -212,6 +213,7 @@ class Motions:
             halt_epoch=halt_epoch,
             admitted_delta=draft.admitted_delta,
             capacity=capacity,
+            in_turn=in_turn,
             fence=fence,
             work=work,
             made=(*before, Made(last.event, last.sha256, motion)),

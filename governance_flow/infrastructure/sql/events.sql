@@ -126,6 +126,10 @@ SELECT stream_id, stream_version, topic, state, position, committed_at_us
  ORDER BY position
  LIMIT :limit;
 
+-- name: first_in_docket
+-- Who waits for a place, if anybody does.
+SELECT motion_id FROM agenda WHERE kind = 'admit' AND due_us <= :now_us LIMIT 1;
+
 -- name: fenced_leases (postgres)
 -- The leases that completions of a group must respect.
 SELECT routing_id, lease_token, lease_expires_at_us, delegated_until_us

@@ -9,8 +9,8 @@
 --
 -- All of it, or nothing: it returns no row, and has changed nothing, unless the head is the very
 -- row that the group was decided on (:head_row is the transaction that wrote it, so that a row that
--- was written anew with the same values is another one), the streams are at the versions and the
--- leases have the tokens that were taken for granted.
+-- was written anew with the same values is another one), the streams are at the versions, the
+-- leases have the tokens and the docket is as empty as was taken for granted.
 --
 -- The arrays stand in SELECTs so that their lengths do not matter to the planner: it sees that one
 -- plan serves all, and making it takes as long as carrying it out.
@@ -29,6 +29,8 @@ WITH moved AS (
                            (SELECT :granted_tokens::bigint[])) AS granted (routing_id, token)
          WHERE granted.token <> (
             SELECT a.lease_token FROM assignments a WHERE a.routing_id = granted.routing_id))
+       AND NOT (:granted_docket_empty AND EXISTS (
+        SELECT FROM agenda g WHERE g.kind = 'admit' AND g.due_us <= :committed_at_us))
     RETURNING xmin::text AS head_row
 ), added AS (
     INSERT INTO events (position, stream_id, stream_version, topic, state, committed_at_us)

@@ -214,6 +214,9 @@ async def test_nothing_is_kept_by_a_worker_that_is_to_end() -> None:
         assert work.assignment is not None
         assert work.keep is None
         with dispatcher.promise() as keep:
+            assert keep is None
+        await round_of(flow)
+        with dispatcher.promise() as keep:
             assert keep is not None
 
 

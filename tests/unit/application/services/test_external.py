@@ -102,7 +102,7 @@ async def test_a_motion_that_cannot_be_read_costs_nobody_the_others() -> None:
         broken, whole = await flow.reach(S.EXECUTING), await flow.reach(S.EXECUTING)
         await flow.idle()
         await flow.flow.database.write(lambda tx: tamper(tx, broken))
-        flow.orchestrator._motions.forget(broken)
+        flow.flow.external._motions.forget(broken)
         assert [assignment.motion_id for assignment in await fetch(flow)] == [whole]
 
 
