@@ -73,7 +73,7 @@ class SqlReadModel:
                 halt_epoch=ends.halt_epoch,
             )
 
-        return await read_live(self._database, read)
+        return await read_live(self._database, read, briefly=True)
 
     async def motions(
         self,

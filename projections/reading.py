@@ -42,9 +42,12 @@ class Live:
         return self.motions.number, self.activity.number, self.search.number
 
 
-async def read_live(database: Database, read: Callable[[Transaction, Live], T]) -> T:
+async def read_live(
+    database: Database, read: Callable[[Transaction, Live], T], *, briefly: bool = False
+) -> T:
     """Run ``read`` in one transaction, on the generations that are live in it.
 
+    ``briefly`` says that it is over within a millisecond or two.
     PostgreSQL lets a table be dropped under a transaction that has only read its name, so it is
     run again if that happened; after a swap there is nothing more to drop for a while.
     """
@@ -54,13 +57,14 @@ async def read_live(database: Database, read: Callable[[Transaction, Live], T]) 
         used.append(_live(tx))
         return read(tx, used[-1])
 
+    reading = database.read_briefly if briefly else database.read
     for _ in range(_ATTEMPTS - 1):
         try:
-            return await database.read(work)
+            return await reading(work)
         except StoreError:
             if not used or (await database.read(_live)).numbers == used[-1].numbers:
                 raise
-    return await database.read(work)
+    return await reading(work)
 
 
 def summaries(tx: Transaction, live: Live, rows: Sequence[Row]) -> list[MotionSummary]:

@@ -129,6 +129,10 @@ class Line:
         """Run ``work`` on one snapshot."""
         return await self._call(lambda: self._database.read_now(work))
 
+    async def read_briefly(self, work: Callable[[StoreTransaction], T]) -> T:
+        """Run ``work``, which does not take long, on one snapshot."""
+        return await self.read(work)
+
     async def read_once(self, work: Callable[[StoreTransaction], T]) -> T:
         """Run ``work``, which executes a single statement."""
         return await self._call(lambda: self._database.read_once_now(work))

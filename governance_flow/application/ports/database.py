@@ -59,3 +59,10 @@ class Database(Protocol):
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` on one snapshot of the database."""
         ...
+
+    async def read_briefly(self, work: Callable[[Transaction], T]) -> T:
+        """Do as ``read`` does, for ``work`` that is over within a millisecond or two.
+
+        Where that is quicker it runs in the caller's place, and everything else waits meanwhile.
+        """
+        ...

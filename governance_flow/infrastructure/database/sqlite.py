@@ -152,7 +152,9 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
             readers=self._pool(lambda: self._connect(writing=False), size=READERS),
             threads=(1, READERS),
         )
-        self._row_reader = self._pool(lambda: self._connect(writing=False, busy_seconds=0), size=1)
+        self._reader_here = self._pool(
+            lambda: self._connect(writing=False, busy_seconds=0), size=1
+        )
 
     async def write(self, work: Callable[[StoreTransaction], T]) -> T:
         """Commit what ``work`` does, or roll it all back and raise; others may share the commit."""
@@ -161,23 +163,33 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
         return await self._shared.write(work)
 
     async def read_row(self, work: Callable[[StoreTransaction], T]) -> T:
-        """Look up a row by its key, in the caller's place: that is quicker than waking a thread.
+        """Look up a row by its key, in the caller's place."""
+        try:
+            return self._read_here(work, Mode.STATEMENT)
+        except StoreLocked:
+            return await self.read_once(work)
 
-        With a write-ahead log nobody is in a reader's way, but for the moment of a recovery; then
-        a thread waits for its end.
+    async def read_briefly(self, work: Callable[[StoreTransaction], T]) -> T:
+        """Run ``work`` on one snapshot, in the caller's place."""
+        try:
+            return self._read_here(work, Mode.READ)
+        except StoreLocked:
+            return await self.read(work)
+
+    def _read_here(self, work: Callable[[StoreTransaction], T], mode: Mode) -> T:
+        """Read in the calling thread: sooner done than another thread is woken.
+
+        That one would wait for the interpreter's lock at each statement. With a write-ahead log
+        nobody is in a reader's way, but for the moment of a recovery: then this raises
+        StoreLocked, and a thread may wait for its end.
         """
-        if not self.inline:
-            try:
-                return self._read(self._row_reader, work, Mode.STATEMENT)
-            except StoreLocked:
-                pass
-        return await self.read_once(work)
+        return self._read(self._readers if self.inline else self._reader_here, work, mode)
 
     def close_now(self) -> None:
         """Close every connection."""
         super().close_now()
         if not self.inline:
-            self._row_reader.close()
+            self._reader_here.close()
 
     def use_write_ahead_log(self) -> None:
         """Let readers and the writer work side by side. Lasting: written into the file."""
