@@ -11,6 +11,7 @@ only ever grow, and their labels come from closed sets.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, assert_never
@@ -156,8 +157,10 @@ class ActivityProjection:
         _stay(
             tx, sql, {s: n for s, n in left.items() if s.start_s >= from_s[HOUR_SECONDS]}, stayed_us
         )
-        for width_seconds, before_s in from_s.items():
-            tx.execute(sql.prune_buckets, {"width_seconds": width_seconds, "before_s": before_s})
+        before = [
+            {"width_seconds": width, "before_s": first_s} for width, first_s in from_s.items()
+        ]
+        tx.execute(sql.prune_buckets, {"kept": json.dumps(before)})
         tx.execute(sql.prune_stays, {"before_s": from_s[HOUR_SECONDS]})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -19,7 +19,7 @@ from governance_flow.domain.errors import (
 from projections.registry import Parked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from governance_flow.application.ports.database import Transaction
@@ -46,13 +46,32 @@ class ProjectionFailed(GovernanceFlowError):
     """A projection cannot apply the pipeline's own events; it stops, rather than guess."""
 
 
-def apply_apart(
-    tx: Transaction,
-    projection: Projection,
-    generation: Generation,
-    folded: Folded,
-    skip: Collection[UUID],
-) -> list[Parked]:
+class Share(NamedTuple):
+    """A projection that is to apply a batch, to which rows, and without which motions."""
+
+    projection: Projection
+    generation: Generation
+    skip: Collection[UUID] = ()
+
+
+def apply_all(tx: Transaction, shares: Sequence[Share], folded: Folded) -> list[Parked]:
+    """Let projections apply a batch, each without the motions it has parked; return the new ones.
+
+    First all together: a savepoint for each takes as long as what most of them do. If one raises,
+    nothing of that is left, and each goes by itself. Raises as ``apply_apart``.
+    """
+    try:
+        with tx.savepoint():
+            for share in shares:
+                share.projection.apply(tx, _seen_by(share, folded), share.generation.number)
+    except Exception as error:
+        if _is_environment(error):
+            raise
+        return [parked for share in shares for parked in apply_apart(tx, share, folded)]
+    return [parked for share in shares for parked in _poisoned(share, folded).values()]
+
+
+def apply_apart(tx: Transaction, share: Share, folded: Folded) -> list[Parked]:
     """Let a projection apply a batch, without the motions it has parked; return those it parks now.
 
     If it raises, the batch is applied again motion by motion, the pipeline's own events first,
@@ -60,31 +79,47 @@ def apply_apart(
     pipeline's events, or for a projection that leaves no motion out, and whatever is wrong with
     the store.
     """
+    projection, generation, _ = share
     if not projection.by_motion:
         _apply_whole(tx, projection, generation, folded.batch)
         return []
-    changes = [change for change in folded.batch.motions if change.motion_id not in skip]
-    batch = replace(folded.batch, motions=changes)
-    parked = {
-        change.motion_id: Parked(
-            projection.name,
-            change.motion_id,
-            folded.poisons[change.motion_id].position,
-            folded.poisons[change.motion_id].topic,
-            folded.poisons[change.motion_id].reason,
-            generation.number,
-        )
-        for change in changes
-        if change.motion_id in folded.poisons
-    }
+    batch = _seen_by(share, folded)
+    parked = _poisoned(share, folded)
     error = _attempt(tx, projection, generation, batch)
     if error is not None:
         _apply_pipeline(tx, projection, generation, batch)
-        for change in changes:
+        for change in batch.motions:
             error = _attempt(tx, projection, generation, _only(batch, change))
             if error is not None and change.motion_id not in parked:
                 parked[change.motion_id] = _offender(projection, generation, change, error)
     return list(parked.values())
+
+
+def _seen_by(share: Share, folded: Folded) -> Batch:
+    """Return the batch without the motions that the projection has parked."""
+    if not share.skip or not share.projection.by_motion:
+        return folded.batch
+    changes = [change for change in folded.batch.motions if change.motion_id not in share.skip]
+    return replace(folded.batch, motions=changes)
+
+
+def _poisoned(share: Share, folded: Folded) -> dict[UUID, Parked]:
+    """Return the motions that no projection can follow from this batch on, but for the parked."""
+    projection, generation, skip = share
+    if not projection.by_motion:
+        return {}
+    return {
+        motion_id: Parked(
+            projection.name,
+            motion_id,
+            poison.position,
+            poison.topic,
+            poison.reason,
+            generation.number,
+        )
+        for motion_id, poison in folded.poisons.items()
+        if motion_id not in skip
+    }
 
 
 def log_parked(parked: Collection[Parked]) -> None:

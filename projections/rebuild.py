@@ -16,7 +16,7 @@ import structlog
 
 from governance_flow.domain.errors import InvalidInput, StoreError, StoreLocked
 from projections.folding import Folder
-from projections.isolation import apply_apart, log_parked
+from projections.isolation import Share, apply_apart, log_parked
 from projections.registry import Registry, Standing
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class _Building:
             for item in self._registry.parked_among(tx, motion_ids)
             if (item.projection, item.generation) == (ours.name, ours.number)
         }
-        parked = apply_apart(tx, self._projection, ours, folded, skip)
+        parked = apply_apart(tx, Share(self._projection, ours, skip), folded)
         self._registry.park(tx, parked)
         self._registry.advance(tx, [ours], folded.batch.position, folded.batch.committed_at_us)
         return parked

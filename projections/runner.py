@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from projections.folding import KEEP, Folder
-from projections.isolation import apply_apart, log_parked
+from projections.isolation import Share, apply_all, log_parked
 from projections.lag import LogEnds
 from projections.registry import Parked, Registry, Standing
 
@@ -142,11 +142,10 @@ class ProjectionRunner:
             return standing, []
         due = standing.due(folded.start)
         parked = self._parked_before(tx, folded)
-        newly: list[Parked] = []
-        for generation in due:
-            skip = parked.get((generation.name, generation.number), set())
-            projection = self._projections[generation.name]
-            newly += apply_apart(tx, projection, generation, folded, skip)
+        shares = [
+            Share(self._projections[g.name], g, parked.get((g.name, g.number), ())) for g in due
+        ]
+        newly = apply_all(tx, shares, folded)
         self._registry.park(tx, newly)
         batch = folded.batch
         moved = self._registry.advance(tx, due, batch.position, batch.committed_at_us)

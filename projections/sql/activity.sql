@@ -85,10 +85,27 @@ INSERT INTO activity_{generation}_buckets (width_seconds, start_s, kind, amount)
 VALUES (:width_seconds, :start_s, :kind, :amount)
 ON CONFLICT (width_seconds, start_s, kind) DO UPDATE SET amount = amount + excluded.amount;
 
--- name: prune_buckets
--- Forgets what is older than anybody asks for, one width at a time.
+-- name: prune_buckets (postgres)
+-- Forgets what is older than anybody asks for, which depends on the width.
 DELETE FROM activity_{generation}_buckets
- WHERE width_seconds = :width_seconds AND start_s < :before_s;
+ WHERE ctid IN (
+    SELECT old.row
+      FROM json_to_recordset(:kept::json) AS kept (width_seconds bigint, before_s bigint)
+     CROSS JOIN LATERAL (
+        SELECT b.ctid AS row
+          FROM activity_{generation}_buckets b
+         WHERE b.width_seconds = kept.width_seconds AND b.start_s < kept.before_s
+        OFFSET 0) AS old);
+
+-- name: prune_buckets (sqlite)
+-- Forgets what is older than anybody asks for, which depends on the width.
+DELETE FROM activity_{generation}_buckets
+ WHERE (width_seconds, start_s, kind) IN (
+    SELECT b.width_seconds, b.start_s, b.kind
+      FROM json_each(:kept) AS kept
+     CROSS JOIN activity_{generation}_buckets AS b
+     WHERE b.width_seconds = json_extract(kept.value, '$.width_seconds')
+       AND b.start_s < json_extract(kept.value, '$.before_s'));
 
 -- name: add_stays (postgres)
 -- Adds to the stays of several hours and states at once.

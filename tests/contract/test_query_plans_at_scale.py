@@ -96,6 +96,7 @@ PARAMS: Mapping[str, object] = {
     "admitted": 0,
     "width_seconds": 1,
     "before_s": 0,
+    "kept": [{"width_seconds": 1, "before_s": 0}],
     "since_s": NOW_US // 10**6 - DAY_S,
     "minute_s": NOW_US // 10**6 - DAY_S + 60,
     "until_s": NOW_US // 10**6,

@@ -152,9 +152,7 @@ class SqliteDatabase(SqlDatabase[sqlite3.Connection]):
             readers=self._pool(lambda: self._connect(writing=False), size=READERS),
             threads=(1, READERS),
         )
-        self._reader_here = self._pool(
-            lambda: self._connect(writing=False, busy_seconds=0), size=1
-        )
+        self._reader_here = self._pool(lambda: self._connect(writing=False, busy_seconds=0), size=1)
 
     async def write(self, work: Callable[[StoreTransaction], T]) -> T:
         """Commit what ``work`` does, or roll it all back and raise; others may share the commit."""

@@ -78,7 +78,10 @@ async def test_not_past_those_who_wait_nor_beyond_the_places_there_are() -> None
     settings = {"max_concurrent_motions": 2}
     async with opened(branches=services, settings=settings) as flow, working(flow):
         await at_rest(flow)
-        motions = [await flow.introduce() for _ in range(4)]
+        motions = []
+        for _ in range(4):
+            motions.append(await flow.introduce())
+            flow.clock.advance(0.001)
         assert [await flow.length(motion) for motion in motions] == [3, 3, 1, 1]
         assert (await flow.flow.store.head()).admitted == 2
         gate.open.set()
