@@ -30,9 +30,10 @@ LEVEL_VARIABLE = "GOVERNANCE_FLOW_LOG"
 OURS: Final = "governance_flow"
 SERVER: Final = "uvicorn"
 
-SILENT: Final = ("uvicorn.access", "apprise", "httpcore", "httpx", "requests", "urllib3")
+SILENT: Final = ("uvicorn.access", "httpcore", "httpx", "requests", "urllib3")
 """Libraries whose words go nowhere. The API logs each request itself, with its ids; the others
 quote the addresses they call, whose paths are secrets: what fails there is told by errors of ours.
+Apprise does so too, and is kept silent by whoever uses it, who learns from it why it failed.
 """
 
 FRAMES_MAX: Final = 30

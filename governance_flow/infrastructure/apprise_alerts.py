@@ -170,5 +170,7 @@ class _Reasons(logging.Filter):
 def _keep_to_ourselves() -> None:
     """Let nothing that apprise logs reach any handler, nor Python's last resort, stderr."""
     log = logging.getLogger("apprise")
+    # However little is to be logged: from its warnings we learn why it failed.
+    log.setLevel(logging.WARNING)
     if not any(isinstance(known, _Reasons) for known in log.filters):
         log.addFilter(_Reasons())

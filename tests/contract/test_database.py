@@ -134,6 +134,20 @@ async def test_a_row_that_was_committed_is_looked_up(database: AnyDatabase) -> N
     assert await database.read_row(lambda tx: tx.execute(ALL)) == [("a", 1)]
 
 
+async def test_what_is_read_briefly_is_one_snapshot_and_writes_nothing(
+    database: AnyDatabase,
+) -> None:
+    await database.write(lambda tx: put(tx, "a"))
+
+    def work(tx: Transaction) -> tuple[object, object]:
+        return tx.execute(ALL), tx.execute(ALL)
+
+    assert await database.read_briefly(work) == ([("a", 1)], [("a", 1)])
+    with contextlib.suppress(StoreError):  # in memory it is undone rather than refused
+        await database.read_briefly(lambda tx: put(tx, "b"))
+    assert names(database) == ["a"]
+
+
 async def test_a_statement_that_is_wrong_is_a_mistake_of_the_program(
     database: AnyDatabase,
 ) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from typer.testing import CliRunner, Result
 
 from governance_flow.cli import app
+from governance_flow.cli.logs import SERVER, SILENT
 
 ENVIRONMENT = {"GOVERNANCE_FLOW_STORE": "", "COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 """Whatever the developer has set, the tests see this."""
@@ -34,6 +38,24 @@ def write_motions(path: Path, motions: Iterable[Mapping[str, Any] | bytes]) -> P
     return path
 
 
+@contextmanager
+def logs_left_alone() -> Iterator[None]:
+    """Let a command lead the logs where it likes, but no test that comes after it."""
+    ours = structlog.get_config() if structlog.is_configured() else None
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    levels = {name: logging.getLogger(name).level for name in ("", SERVER, *SILENT)}
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+        if ours is not None:
+            structlog.configure(**ours)
+        root.handlers[:] = handlers
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
 class Cli:
     """Runs commands on one store. Commands that end in another way than expected fail the test."""
 
@@ -43,7 +65,8 @@ class Cli:
 
     def __call__(self, *words: object, code: int = 0, stdin: str | None = None) -> Result:
         """Run a command and return its result, having checked the exit code."""
-        result = CliRunner().invoke(app, self._line(words), input=stdin, env=ENVIRONMENT)
+        with logs_left_alone():
+            result = CliRunner().invoke(app, self._line(words), input=stdin, env=ENVIRONMENT)
         assert result.exit_code == code, (result.exit_code, result.stdout, result.stderr)
         assert "Traceback" not in result.stderr
         return result

@@ -182,7 +182,7 @@ def test_libraries_that_quote_addresses_are_not_heard(
 ) -> None:
     monkeypatch.setenv(FORMAT_VARIABLE, log_format)
     configure_logs("debug")
-    for name in ("httpx", "httpcore.http11", "urllib3.connectionpool", "requests", "apprise"):
+    for name in ("httpx", "httpcore.http11", "urllib3.connectionpool", "requests"):
         logging.getLogger(name).critical("POST https://hooks.example/services/%s", SECRET)
     logging.getLogger("uvicorn.access").error("GET /?token=%s", SECRET)
     assert capsys.readouterr().err == ""

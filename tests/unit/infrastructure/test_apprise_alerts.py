@@ -14,10 +14,12 @@ from uuid import UUID
 import pytest
 
 from governance_flow.application.ports.alerts import Alert, AlertKind, AlertNotDelivered
+from governance_flow.cli.logs import LEVEL_VARIABLE, configure_logs
 from governance_flow.domain.configuration import AlertPolicy
 from governance_flow.domain.errors import ConfigurationError
 from governance_flow.infrastructure.alerts import build_alert_sinks
 from governance_flow.infrastructure.apprise_alerts import ADDRESSES_MAX, AppriseSink
+from tests.support.cli import logs_left_alone
 from tests.support.http_server import Server, running_server
 from tests.support.smtp_server import running_mail_server
 
@@ -142,6 +144,20 @@ async def test_a_service_that_does_not_take_it_is_told_by_place_and_answer(
     # apprise itself would have said more.
     assert not [record for record in caplog.records if record.name == "apprise"]
     assert SECRET not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("level", ["warning", "critical"])
+async def test_why_it_was_not_taken_is_told_however_little_is_logged(
+    server: Server, level: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(LEVEL_VARIABLE, level)
+    [sink] = people(json_address(server))
+    server.status = 400
+    with logs_left_alone():
+        configure_logs()
+        with pytest.raises(AlertNotDelivered, match="it answered 400"):
+            await sink.deliver(ALERT)
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_service_that_is_not_there_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
