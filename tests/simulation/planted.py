@@ -61,6 +61,11 @@ def _one_too_many(right: Any) -> Callable[..., Any]:
     return failure
 
 
+def _docket_passed(_right: Any) -> Callable[..., Any]:
+    """Admit a motion as it comes in, whoever waits."""
+    return lambda _append: None
+
+
 def _halt_overlooked(right: Any) -> Callable[..., Any]:
     """Commit what was decided before the pipeline was halted."""
     return lambda append, *rest: right(replace(append, halt_epoch=None), *rest)
@@ -123,6 +128,7 @@ _BUGS: Mapping[str, tuple[object, str, Replacement]] = MappingProxyType(
         "a report of another routing counts": (completions, "report", _routing_ignored),
         "deadlines do not stand still": (context, "time_paused", _time_goes_on),
         "one motion too many is admitted": (append_rules, "_failure", _one_too_many),
+        "a motion goes past the docket": (append_rules, "_out_of_turn", _docket_passed),
         "a halted pipeline still routes": (append_rules, "_failure", _halt_overlooked),
         "a withdrawn motion keeps its place": (motions, "admitted_delta", _place_kept),
         "the chain forks after a return": (WitnessChain, "with_statement", _chain_forks),
@@ -137,6 +143,7 @@ NAMES = tuple(_BUGS)
 QUICK = (
     "a report of another routing counts",
     "deadlines do not stand still",
+    "a motion goes past the docket",
     "a halted pipeline still routes",
     "the chain forks after a return",
     "a retry has no assignment",

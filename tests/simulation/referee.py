@@ -96,10 +96,13 @@ class Referee:
         [head] = self._database.look_at(HEAD)
         if head[0] != self.position:
             rows = self._database.look_at(NEWS, {"after": self.position})
+            known = set(self.accounts)
             touched = {self._follow(Stored(*row)) for row in rows}
             for stream_id in touched - {PIPELINE}:
                 self.accounts[stream_id].committed()
                 self._compare(stream_id)
+                if stream_id not in known:
+                    self._require_in_turn(self.accounts[stream_id])
         expected = (self.position, self.admitted, self.halted, self.halt_epoch)
         require(tuple(head) == expected, "head", head, "should be", expected)
         require(self.admitted <= self._capacity, self.admitted, "admitted,", self._capacity)
@@ -166,6 +169,19 @@ class Referee:
         routing_id = str(motion.routing.routing_id) if motion.routing else None
         theirs = (motion.state.value, motion.version, routing_id, motion.block is not None)
         require(ours == theirs, "folded to", theirs, "not", ours)
+
+    def _require_in_turn(self, newcomer: Account) -> None:
+        """Make sure that one who was admitted as it came in went past nobody."""
+        if newcomer.state not in law.ADMITTED:
+            return
+        overtaken = [
+            account.id
+            for account in self.accounts.values()
+            if account.waits_for == "AwaitPlace"
+            and account.docketed_at is not None
+            and to_us(account.docketed_at) <= self._committed_at_us
+        ]
+        require(not overtaken, newcomer.id, "was admitted before", overtaken)
 
     def _follow_pipeline(self, stored: Stored, event: Json) -> None:
         self._pipeline_version += 1

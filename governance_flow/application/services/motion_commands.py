@@ -156,6 +156,11 @@ class MotionCommands:
         if draft.admitted_delta <= 0:
             return None
         try:
+            await self._pipelines.adopt()
+        except ConcurrencyConflict:
+            # Of the pipeline, and not of the motion, which the caller would take it for.
+            return None
+        try:
             return await self._commit(draft, ctx, keep, in_turn=True)
         except CapacityReached:
             return None

@@ -9,11 +9,20 @@ from uuid import UUID
 import pytest
 
 from governance_flow.application.services import motion_commands
-from governance_flow.domain.errors import MotionAlreadyExists
+from governance_flow.domain.errors import ConcurrencyConflict, MotionAlreadyExists
 from governance_flow.domain.events import MotionIntroduced, TransitionWitnessed
 from governance_flow.domain.states import GovernanceState
 from tests.support.flows import PlayedFlow, Scripted, ScriptedKnight, cast, opened
-from tests.support.workers import Gate, assignment, assignments, replaced, soon, until, working
+from tests.support.workers import (
+    Failing,
+    Gate,
+    assignment,
+    assignments,
+    replaced,
+    soon,
+    until,
+    working,
+)
 
 S = GovernanceState
 CONCLAVE = "conclave_service"
@@ -162,6 +171,16 @@ async def test_a_knight_who_does_not_witness_keeps_nobody_from_introducing(
         # The worker asks him again, and then nothing is in the way.
         await _comes_to(flow, motion, S.ACKNOWLEDGED)
         assert "ORCHESTRATOR_ERROR" not in [event.topic for event in await flow.stored(motion)]
+
+
+async def test_a_configuration_that_cannot_be_recorded_now_keeps_nobody_from_introducing() -> None:
+    async with opened() as flow, working(flow):
+        await at_rest(flow)
+        crowded = Failing(flow.flow.pipelines.adopt, ConcurrencyConflict("others were quicker"))
+        with replaced(flow.flow.pipelines, "adopt", crowded):
+            motion = await flow.introduce()
+            assert crowded.calls
+            await _comes_to(flow, motion, S.ACKNOWLEDGED)
 
 
 async def test_put_forward_twice_it_is_there_once() -> None:
