@@ -14,7 +14,7 @@ from governance_flow.application.ports.flow_orchestrator import (
     BranchAssignment,
 )
 from governance_flow.application.services.external import MAX_CLAIM, MAX_LEASE_SECONDS
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_NAME_CHARACTERS,
     MAX_NOTE_CHARACTERS,
     MAX_TITLE_CHARACTERS,

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid5
 
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_DEPTH,
     MAX_NAME_CHARACTERS,
     MAX_TITLE_CHARACTERS,

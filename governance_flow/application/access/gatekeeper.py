@@ -17,7 +17,7 @@ from governance_flow.application.access.bearers import Bearer, Token
 from governance_flow.application.access.denials import AccessDenied, Denial, DenialReason
 from governance_flow.application.access.permissions import Permission
 from governance_flow.application.ports.access import KeptToken, Session
-from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
+from governance_flow.application.services.input_fields import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.errors import InvalidInput
 
 if TYPE_CHECKING:

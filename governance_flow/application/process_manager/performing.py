@@ -10,7 +10,7 @@ from governance_flow.application.begun import Begun
 from governance_flow.application.classification import classify
 from governance_flow.application.ports.branch_services import CompletesLater
 from governance_flow.application.ports.flow_orchestrator import BranchResult
-from governance_flow.application.services.introductions import made_storable
+from governance_flow.application.services.input_fields import made_storable
 from governance_flow.domain.escalation import SYSTEM_ERROR, TIMEOUT_ERROR
 
 if TYPE_CHECKING:

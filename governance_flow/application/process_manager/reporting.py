@@ -10,7 +10,7 @@ import structlog
 
 from governance_flow.application.process_manager.background import backoff_seconds
 from governance_flow.application.process_manager.performing import failure
-from governance_flow.application.services.introductions import storable
+from governance_flow.application.services.input_fields import storable
 from governance_flow.domain.errors import (
     CompletionRefused,
     ConcurrencyConflict,

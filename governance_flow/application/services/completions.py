@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from governance_flow.application.ports.event_store import Fence
 from governance_flow.application.ports.flow_orchestrator import BranchResult, CompletionOutcome
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_NAME_CHARACTERS,
     metadata_field,
     storable,

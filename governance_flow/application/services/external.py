@@ -9,7 +9,7 @@ import structlog
 
 from governance_flow.application.ports.assignments import HeldLease, Wish
 from governance_flow.application.services.assignments import open_assignment
-from governance_flow.application.services.introductions import MAX_NAME_CHARACTERS, text_field
+from governance_flow.application.services.input_fields import MAX_NAME_CHARACTERS, text_field
 from governance_flow.domain.branches import SERVICE_BRANCH
 from governance_flow.domain.errors import CompletionRefused, CorruptStream, InvalidInput, StoreError
 

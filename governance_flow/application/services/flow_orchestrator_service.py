@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from governance_flow.application.services.assignments import assignment_of
 from governance_flow.application.services.completions import Completions, reporter
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_NOTE_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     ballots_field,

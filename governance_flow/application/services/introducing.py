@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from governance_flow.application.correlation import correlation
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_TITLE_CHARACTERS,
     ballots_field,
     id_field,

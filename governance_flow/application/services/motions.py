@@ -11,7 +11,7 @@ import structlog
 from governance_flow.application.loaded import Loaded
 from governance_flow.application.ports.event_store import Append, Made
 from governance_flow.application.ports.snapshots import SNAPSHOT_EVERY
-from governance_flow.application.services.introductions import id_field
+from governance_flow.application.services.input_fields import id_field
 from governance_flow.domain.errors import (
     CorruptStream,
     GovernanceFlowError,

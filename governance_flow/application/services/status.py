@@ -20,7 +20,7 @@ from governance_flow.application.ports.overview import (
     Series,
     StateOnBoard,
 )
-from governance_flow.application.services.introductions import (
+from governance_flow.application.services.input_fields import (
     MAX_NAME_CHARACTERS,
     MAX_TITLE_CHARACTERS,
     number_field,

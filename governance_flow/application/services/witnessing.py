@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from governance_flow.application.begun import Begun
 from governance_flow.application.ports.knight_witness import WitnessStatement
-from governance_flow.application.services.introductions import made_storable
+from governance_flow.application.services.input_fields import made_storable
 from governance_flow.application.services.keys import cosigned, signed
 from governance_flow.domain.errors import KeyUnavailable, WitnessFailed
 from governance_flow.domain.keys import KeyRole

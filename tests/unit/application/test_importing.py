@@ -17,7 +17,7 @@ from governance_flow.application.importing import (
     parse_line,
     strip_byte_order_mark,
 )
-from governance_flow.application.services.introductions import MAX_DEPTH
+from governance_flow.application.services.input_fields import MAX_DEPTH
 from governance_flow.domain.errors import InvalidInput
 
 GOOD: dict[str, Any] = {"title": "A jetty", "text": "Of oak.", "introduced_by": "Ada"}

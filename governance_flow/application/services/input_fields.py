@@ -1,4 +1,4 @@
-"""What a motion must be to be introduced, and why it is not, in words a person can act on."""
+"""What is put in must be like this; why it is not is said in words a person can act on."""
 
 from __future__ import annotations
 
