@@ -22,7 +22,7 @@ from governance_flow.application.ports.flow_orchestrator import BranchAssignment
 from governance_flow.bootstrap import Flow, open_flow
 from governance_flow.domain.branches import PRINCE_SERVICE
 from governance_flow.domain.configuration import FlowConfiguration
-from governance_flow.domain.errors import CompletionRefused, Refused, StoreError
+from governance_flow.domain.errors import CompletionRefused, CorruptStream, Refused, StoreError
 from tests.faults.worker import Receipt, number_of, tell_of_appends, wrong_clock
 from tests.faults.workers import Workman
 from tests.support.driving import answer, fate_of, introduce, motion_id
@@ -345,6 +345,11 @@ class Stage:
             await asyncio.gather(*(self._report(judged) for _ in range(self.judge_times)))
         except CompletionRefused:
             # It took longer than the lease: whoever holds it now judges.
+            return
+        except CorruptStream:
+            # Spoiled since it was fetched. Of any other motion that would be a fault of ours.
+            if assignment.motion_id not in self.poisoned:
+                raise
             return
         self.ledger.completed(assignment.motion_id, assignment.routing_id)
 
