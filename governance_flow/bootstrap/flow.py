@@ -15,6 +15,7 @@ from governance_flow.application.services.flow_orchestrator_service import (
     FlowOrchestratorService,
 )
 from governance_flow.application.services.health import Health
+from governance_flow.application.services.introducing import Introducing
 from governance_flow.application.services.keys import Keys
 from governance_flow.application.services.motion_details import MotionReader
 from governance_flow.application.services.pipelines import Pipelines
@@ -41,6 +42,7 @@ class Flow:
     address: str
     configuration: FlowConfiguration
     orchestrator: FlowOrchestratorService
+    introducing: Introducing
     status: StatusQueries
     worker: Worker
     external: ExternalAssignments

@@ -140,6 +140,17 @@ class Wiring:
         return Doorway(self.commands)
 
     @cached_property
+    def introducing(self) -> Introducing:
+        return Introducing(
+            store=self.store,
+            motions=self.motions,
+            pipelines=self.pipelines,
+            doorway=self.doorway,
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+
+    @cached_property
     def breaker(self) -> Breaker:
         return Breaker(self.store, self.mapper, self.pipelines, self.clock)
 
@@ -154,14 +165,7 @@ class Wiring:
     @cached_property
     def orchestrator(self) -> FlowOrchestratorService:
         return FlowOrchestratorService(
-            introducing=Introducing(
-                store=self.store,
-                motions=self.motions,
-                pipelines=self.pipelines,
-                doorway=self.doorway,
-                clock=self.clock,
-                new_id=self.new_id,
-            ),
+            introducing=self.introducing,
             commands=self.commands,
             completions=self.completions,
             processing=self.processing,
@@ -291,6 +295,7 @@ class Wiring:
             address=address,
             configuration=self.configuration,
             orchestrator=self.orchestrator,
+            introducing=self.introducing,
             status=self.status,
             worker=worker,
             external=self.external,

@@ -39,7 +39,7 @@ async def introduce_file(
     report = ImportReport()
 
     async def introduce(motion_id: UUID, line: MotionLine) -> bool:
-        _, is_new = await flow.orchestrator.introduce(
+        _, is_new = await flow.introducing.introduce(
             motion_id,
             title=line.title,
             text=line.text,

@@ -106,7 +106,7 @@ def introduce(
     """
 
     async def work(flow: Flow) -> tuple[UUID, bool]:
-        return await flow.orchestrator.introduce(
+        return await flow.introducing.introduce(
             motion_id,
             title=title,
             text=text_value("--text", text),

@@ -162,7 +162,7 @@ def _result(assignment: BranchAssignment, **error: str) -> BranchResult:
 
 
 async def _introduce(flow: Flow, line: MotionLine) -> None:
-    await flow.orchestrator.introduce(
+    await flow.introducing.introduce(
         None,
         title=line.title,
         text=line.text,

@@ -68,7 +68,7 @@ async def introduce_motion(
     The same motion under the same id again changes nothing; another one under an id that is taken
     is refused.
     """
-    motion_id, new = await service.flow.orchestrator.introduce(
+    motion_id, new = await service.flow.introducing.introduce(
         motion.motion_id or id_under_key(request),
         title=motion.title,
         text=motion.text,

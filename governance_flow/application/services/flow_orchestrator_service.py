@@ -92,7 +92,7 @@ class FlowOrchestratorService:
         **metadata: Any,
     ) -> UUID:
         """Put a motion before the assembly and return its id."""
-        motion_id, _ = await self.introduce(
+        motion_id, _ = await self._introducing.introduce(
             motion_id,
             title=title,
             text=text,
@@ -102,28 +102,6 @@ class FlowOrchestratorService:
             metadata=metadata,
         )
         return motion_id
-
-    async def introduce(
-        self,
-        motion_id: UUID | None,
-        *,
-        title: str,
-        text: str,
-        introduced_by: str | Actor,
-        reference: str | None,
-        ballots: Mapping[str, str] | None,
-        metadata: Mapping[str, Any],
-    ) -> tuple[UUID, bool]:
-        """Do as ``introduce_motion``; say besides whether it is new, or was there just the same."""
-        return await self._introducing.introduce(
-            motion_id,
-            title=title,
-            text=text,
-            introduced_by=introduced_by,
-            reference=reference,
-            ballots=ballots,
-            metadata=metadata,
-        )
 
     async def amend_motion(
         self,

@@ -152,15 +152,15 @@ async def test_while_a_request_is_answered_its_key_is_busy(stored_api: InProcess
     api = stored_api
     ada = await api.anybody()
     begun, go_on = asyncio.Event(), asyncio.Event()
-    orchestrator: Any = api.played.orchestrator
-    introduce = orchestrator.introduce
+    introducing: Any = api.played.flow.introducing
+    introduce = introducing.introduce
 
     async def slow(*args: Any, **named: Any) -> Any:
         begun.set()
         await go_on.wait()
         return await introduce(*args, **named)
 
-    with replaced(orchestrator, "introduce", slow):
+    with replaced(introducing, "introduce", slow):
         first = asyncio.create_task(ada.post(MOTIONS, json=motion(), headers=KEY))
         await soon(begun.wait())
         told = problem(

@@ -94,15 +94,15 @@ async def test_a_store_that_cannot_serve_is_asked_again_when_it_says(
     scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with scene() as it, it.client("ada", Role.MEMBER) as ada:
-        orchestrator = it.service.played.orchestrator
-        introduce, failures = type(orchestrator).introduce, [StoreUnavailable("it restarts")] * 2
+        introducing = it.service.played.flow.introducing
+        introduce, failures = type(introducing).introduce, [StoreUnavailable("it restarts")] * 2
 
         async def unavailable_at_first(*args: Any, **named: Any) -> Any:
             if failures:
                 raise failures.pop()
             return await introduce(*args, **named)
 
-        monkeypatch.setattr(type(orchestrator), "introduce", unavailable_at_first)
+        monkeypatch.setattr(type(introducing), "introduce", unavailable_at_first)
         assert (await ada.introduce("Plant trees", "Forty.")).new
         # Half of what the doubling would come to is less than what the service asks for.
         assert it.sleeps.seconds == [1.0, 1.0]
@@ -112,8 +112,8 @@ async def test_a_request_that_is_still_being_answered_is_waited_for_and_not_begu
     scene: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with scene() as it:
-        orchestrator = it.service.played.orchestrator
-        introduce, begun = type(orchestrator).introduce, []
+        introducing = it.service.played.flow.introducing
+        introduce, begun = type(introducing).introduce, []
         came, going = asyncio.Event(), asyncio.Event()
 
         async def slow(*args: Any, **named: Any) -> Any:
@@ -126,7 +126,7 @@ async def test_a_request_that_is_still_being_answered_is_waited_for_and_not_begu
             going.set()
             await first
 
-        monkeypatch.setattr(type(orchestrator), "introduce", slow)
+        monkeypatch.setattr(type(introducing), "introduce", slow)
         async with it.client("ada", Role.MEMBER, sleep=sleep) as ada, asyncio.timeout(30):
             first = asyncio.create_task(ada.introduce("Plant trees", "Forty.", key="k"))
             await came.wait()
